@@ -1,0 +1,1 @@
+"""The actor shell: performs effects, turns each result into the next fact, decides nothing."""

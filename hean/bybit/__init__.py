@@ -1,0 +1,1 @@
+"""The wire: Bybit V5 over HTTP and WebSocket; knows the core, not the actors."""

@@ -1,0 +1,1 @@
+"""Pure decisions: no thread, socket, clock, log or database; facts in, effects out."""

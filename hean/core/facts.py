@@ -49,7 +49,7 @@ class Denied:
 
 @frozen(kw_only=True)
 class Sent:
-    """The gate is open: the create is handed to the gateway. Trigger: the supervisor, right after the intent is kept."""
+    """The gate is open: the create is handed to the gateway. Trigger: the supervisor, once the intent is kept."""
 
 
 @frozen(kw_only=True)

@@ -134,6 +134,11 @@ class ExecType(StrEnum):
     SETTLE = "Settle"
     FUNDING = "Funding"
 
+    @property
+    def moves_qty(self) -> bool:
+        """It changes an order's or a position's quantity, not only cash."""
+        return self is not ExecType.FUNDING
+
 
 class Source(StrEnum):
     """Which door a row of the exchange came through."""
@@ -169,6 +174,7 @@ class DenyReason(StrEnum):
     TOO_MANY_ORDERS = "too_many_orders"
     JOURNAL_FAILED = "journal_failed"
     CANCELLED_UNSENT = "cancelled_unsent"
+    UNREACHABLE = "unreachable"
     STOPPED = "stopped"
 
 

@@ -98,7 +98,9 @@ class Table(Generic[StepT]):
                 for action in row.actions:
                     action(step)
                 return row.after
-        raise IllegalTransition(f"{self.name}: no cell for {fact!r} in state {state}; expected one of {self.known(state)}")
+        raise IllegalTransition(
+            f"{self.name}: no cell for {fact!r} in state {state}; expected one of {self.known(state)}"
+        )
 
     def known(self, state: str) -> tuple[str, ...]:
         """Facts that `state` has a cell for."""

@@ -2,8 +2,8 @@
 What can happen to an order (facts) and what its machine wants done about it (effects).
 
 A fact is past tense and comes from outside: a reply, a row, an execution, a timer, a person. An effect is an imperative
-that the actor performs; its result comes back as the next fact. Both are plain frozen values, so they can be journalled,
-replayed and compared.
+that the actor performs; its result comes back as the next fact. Both are plain frozen values, so they can be
+journalled, replayed and compared.
 """
 
 from __future__ import annotations
@@ -214,7 +214,9 @@ class Broken:
 
 @frozen(kw_only=True)
 class Settled:
-    """Position agreed at or past the order's last seq, and the journal flushed."""
+    """Position agreed at or past `seq`, the order's last, and the journal flushed."""
+
+    seq: int
 
 
 @frozen(kw_only=True)

@@ -340,7 +340,7 @@ class OrderChart(StateChart["Step"]):
 STATES: Final[Mapping[str, str]] = {
     "PENDING": "Intent journalled, nothing of this attempt sent. Left by sending, a denial or a restart. A process that "
     "dies here is found by the journal.",
-    "SUBMITTED": "Handed to the gateway; bytes may have left, no evidence yet. Left by any evidence, a withdrawal or "
+    "SUBMITTED": "Handed to the gateway; bytes may have left, no evidence yet. Left by evidence, a withdrawal or "
     "an unknown outcome. A late reply cannot hold it: every call has a deadline.",
     "TIMEOUT": "Outcome unknown: reply lost, deadline passed, ambiguous error. Never terminal; fills are applied "
     "here; only evidence or a proven absence leaves it.",

@@ -1,11 +1,13 @@
 """
 One step of the order machine: what its guards ask and what its actions do.
 
-`OrderChart` in `core/order.py` says when; this file says what. A step holds a draft of the record, the fact, our clock and
-the effects and events that gather. It decides no state: the chart does.
+`OrderChart` in `core/order.py` says when; this file says what. A step holds a draft of the record, the fact, our clock
+and the effects and events that gather. It decides no state: the chart does.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from attrs import evolve, frozen
 
@@ -676,7 +678,7 @@ class Step:
     def _note(self, type_: EventType, reason: str, detail: str = "", execution: Execution | None = None) -> None:
         self._notes.append(_Note(type_, reason, detail, execution))
 
-    def _set(self, **changes: object) -> None:
+    def _set(self, **changes: Any) -> None:
         self.order = evolve(self.order, **changes)
 
 

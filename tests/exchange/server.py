@@ -1,0 +1,205 @@
+"""
+Sockets round the engine: aiohttp, one event loop, no decision of its own.
+
+It hands requests in with the time, and carries out deliveries: an HTTP answer is written before the frames that come
+after it are queued, and every WebSocket has one writer, so that what the engine ordered stays ordered.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterable
+
+from aiohttp import WSMsgType, web
+
+from tests.exchange.engine import Engine
+from tests.exchange.wire import Channel, Close, Delivery, Hangup, Pong, Refuse, Reply, Request, Send
+
+HOST = "127.0.0.1"
+STREAMS: dict[str, Channel] = {"/v5/private": "private", "/v5/trade": "trade"}
+SHUTDOWN_S = 1.0
+Outgoing = Send | Pong | Close
+
+
+def wall_clock_ms() -> int:
+    """
+    Now, in ms.
+    """
+    return time.time_ns() // 1_000_000
+
+
+class Stream:
+    """
+    One WebSocket and its writer.
+    """
+
+    def __init__(self, socket: web.WebSocketResponse, request: web.BaseRequest) -> None:
+        self.queue: asyncio.Queue[Outgoing] = asyncio.Queue()
+        self._socket = socket
+        self._request = request
+
+    async def write(self) -> None:
+        """
+        Write what is queued until the socket is closed.
+        """
+        while True:
+            outgoing = await self.queue.get()
+            try:
+                if isinstance(outgoing, Send):
+                    await self._socket.send_str(outgoing.text)
+                elif isinstance(outgoing, Pong):
+                    await self._socket.pong(outgoing.payload)
+                else:
+                    self._drop()
+                    return
+            except ConnectionError:
+                return
+
+    def _drop(self) -> None:
+        # No close handshake: the client's socket just ends, as in an outage.
+        if self._request.transport is not None:
+            self._request.transport.close()
+
+
+class Server:
+    """
+    Serves one engine on loopback.
+
+    Args:
+        clock: Gives now in ms.
+    """
+
+    def __init__(self, engine: Engine, *, port: int = 0, clock: Callable[[], int] = wall_clock_ms) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._streams: dict[int, Stream] = {}
+        self._opened = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_due_ms = 0
+        self._runner: web.ServerRunner | None = None
+        self.port = port
+
+    async def start(self) -> None:
+        """
+        Listen; afterwards `port` is the real one.
+        """
+        self._runner = web.ServerRunner(web.Server(self._serve, access_log=None))
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, HOST, self.port, shutdown_timeout=SHUTDOWN_S, reuse_address=True)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        """
+        Close every socket.
+        """
+        if self._timer is not None:
+            self._timer.cancel()
+        for stream in list(self._streams.values()):
+            stream.queue.put_nowait(Close(0))
+        await asyncio.sleep(0)
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        path, _, query = request.raw_path.partition("?")
+        if request.headers.get("Upgrade", "").lower() == "websocket":
+            return await self._serve_stream(request, path, query)
+        body = await request.read()
+        delivered = self._engine.handle(
+            Request(
+                channel="control" if path.startswith("/control") else "http",
+                method=request.method,
+                path=path,
+                query=query,
+                headers={name.lower(): value for name, value in request.headers.items()},
+                body=body,
+            ),
+            self._clock(),
+        )
+        at = next(index for index, delivery in enumerate(delivered) if isinstance(delivery, Reply | Hangup))
+        answer = delivered[at]
+        self._deliver(delivered[:at])
+        if answer.delay_ms if isinstance(answer, Reply | Hangup) else 0:
+            # A late answer must not hold back the frames behind it.
+            self._deliver(delivered[at + 1 :])
+            await asyncio.sleep(answer.delay_ms / 1000)  # type: ignore[union-attr]
+            return await self._answer(request, answer)
+        response = await self._answer(request, answer)
+        self._deliver(delivered[at + 1 :])
+        return response
+
+    @staticmethod
+    async def _answer(request: web.BaseRequest, answer: Delivery) -> web.Response:
+        if isinstance(answer, Reply):
+            response = web.Response(status=answer.status, headers=answer.headers, body=answer.body)
+            with contextlib.suppress(ConnectionError):
+                await response.prepare(request)
+                await response.write_eof()
+            return response
+        if request.transport is not None:
+            request.transport.close()
+        return web.Response()
+
+    async def _serve_stream(self, request: web.BaseRequest, path: str, query: str) -> web.StreamResponse:
+        channel = STREAMS.get(path) or ("public" if path.startswith("/v5/public") else None)
+        if channel is None:
+            return web.Response(status=404)
+        self._opened += 1
+        connection_id = self._opened
+        for delivery in self._engine.opened(connection_id, channel, query, self._clock()):
+            if isinstance(delivery, Refuse):
+                return web.Response(status=delivery.status)
+        self._rearm()
+        socket = web.WebSocketResponse(autoping=False, autoclose=True, compress=False, max_msg_size=0)
+        await socket.prepare(request)
+        stream = self._streams[connection_id] = Stream(socket, request)
+        writer = asyncio.create_task(stream.write())
+        try:
+            await self._read(socket, channel, connection_id)
+        finally:
+            del self._streams[connection_id]
+            writer.cancel()
+            self._deliver(self._engine.closed(connection_id, self._clock()))
+        return socket
+
+    async def _read(self, socket: web.WebSocketResponse, channel: Channel, connection_id: int) -> None:
+        async for message in socket:
+            if message.type is WSMsgType.TEXT:
+                body = message.data.encode()
+                request = Request(channel=channel, body=body, connection_id=connection_id)
+                self._deliver(self._engine.handle(request, self._clock()))
+            elif message.type is WSMsgType.PING:
+                self._deliver(self._engine.ping(connection_id, bytes(message.data), self._clock()))
+            elif message.type is WSMsgType.ERROR:
+                return
+
+    def _deliver(self, deliveries: Iterable[Delivery]) -> None:
+        for delivery in deliveries:
+            if isinstance(delivery, Pong):
+                self._enqueue(delivery)
+            elif isinstance(delivery, Send | Close):
+                if delivery.delay_ms:
+                    asyncio.get_running_loop().call_later(delivery.delay_ms / 1000, self._enqueue, delivery)
+                else:
+                    self._enqueue(delivery)
+        self._rearm()
+
+    def _enqueue(self, outgoing: Outgoing) -> None:
+        stream = self._streams.get(outgoing.connection_id)
+        if stream is not None:
+            stream.queue.put_nowait(outgoing)
+
+    def _rearm(self) -> None:
+        due_ms = self._engine.next_due_ms()
+        if due_ms is None or (self._timer is not None and due_ms == self._timer_due_ms):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        wait_s = max(0, due_ms - self._clock()) / 1000
+        self._timer_due_ms = due_ms
+        self._timer = asyncio.get_running_loop().call_later(wait_s, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self._deliver(self._engine.tick(self._clock()))

@@ -13,15 +13,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tests.exchange.engine import API_KEY, API_SECRET, Engine  # noqa: E402
-from tests.exchange.loopback import urls_of  # noqa: E402
-from tests.exchange.server import Server  # noqa: E402
+from tests.exchange.engine import API_KEY, API_SECRET, Engine
+from tests.exchange.loopback import urls_of
+from tests.exchange.server import Server
 
 
 def parse() -> argparse.Namespace:
-    """
-    The command line.
-    """
+    """The command line."""
     parser = argparse.ArgumentParser(description="Bybit V5 on 127.0.0.1, for tests")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one (default)")
     parser.add_argument("--api-key", default=API_KEY)
@@ -33,9 +31,7 @@ def parse() -> argparse.Namespace:
 
 
 async def serve(options: argparse.Namespace) -> None:
-    """
-    Serve until a signal.
-    """
+    """Serve until a signal."""
     engine = Engine(
         seed=options.seed,
         limits=options.limits,
@@ -48,7 +44,7 @@ async def serve(options: argparse.Namespace) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stopping.set)
     await server.start()
-    print(json.dumps(urls_of(server.port, options.api_key, options.api_secret)), flush=True)  # noqa: T201
+    print(json.dumps(urls_of(server.port, options.api_key, options.api_secret)), flush=True)
     await stopping.wait()
     await server.stop()
 

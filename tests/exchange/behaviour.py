@@ -33,19 +33,31 @@ SWITCHES: dict[str, Switch] = {
     "position_push_unchanged": Switch(True, note="push the position on every create, amend, cancel"),
     "wallet_push_on_order": Switch(False, note="push the wallet when only order margin changed"),
     "post_only_inverse": Switch("Cancelled", ("Cancelled", "Rejected"), "a PostOnly inverse order that would take"),
-    "post_only_spot": Switch("Rejected", ("Rejected", "Cancelled", "170218"), "the same on spot; 170218 is synchronous"),
+    "post_only_spot": Switch(
+        "Rejected", ("Rejected", "Cancelled", "170218"), "the same on spot; 170218 is synchronous"
+    ),
     "fok_refusal": Switch("Cancelled", ("Cancelled", "Rejected"), "FOK that cannot be filled whole"),
     "market_no_liquidity": Switch("Cancelled", ("Cancelled", "110118", "10001"), "market order and an empty book"),
-    "reduce_only_excess": Switch("truncate", ("truncate", "cap"), "create larger than the position: qty rewritten, or capped by the fills"),
-    "reduce_only_resting": Switch("keep", ("keep", "rewrite", "cancel"), "resting reduce-only larger than a position that shrank"),
+    "reduce_only_excess": Switch(
+        "truncate", ("truncate", "cap"), "create larger than the position: qty rewritten, or capped by the fills"
+    ),
+    "reduce_only_resting": Switch(
+        "keep", ("keep", "rewrite", "cancel"), "resting reduce-only larger than a position that shrank"
+    ),
     "reduce_only_reason": Switch("EC_PerCancelRequest", note="rejectReason beside CancelByReduceOnly"),
     "split_link_id": Switch("empty", ("empty", "same"), "orderLinkId of the extra orders of a split reduce-only order"),
-    "linear_price_band": Switch("move", ("move", "reject"), "linear and inverse price outside the band; reject is 110003"),
+    "linear_price_band": Switch(
+        "move", ("move", "reject"), "linear and inverse price outside the band; reject is 110003"
+    ),
     "spot_price_band": Switch("reject", ("move", "reject"), "spot price outside the band"),
-    "untriggered_cancel": Switch("Deactivated", ("Deactivated", "Cancelled"), "conditional order cancelled before it fired"),
+    "untriggered_cancel": Switch(
+        "Deactivated", ("Deactivated", "Cancelled"), "conditional order cancelled before it fired"
+    ),
     "triggered_push": Switch(True, note="push the momentary Triggered"),
     "trigger_new_order_id": Switch(False, note="a conditional order gets a new orderId when it fires"),
-    "trigger_create_type": Switch("CreateByStopOrder", ("CreateByStopOrder", "CreateByUser"), "createType after firing"),
+    "trigger_create_type": Switch(
+        "CreateByStopOrder", ("CreateByStopOrder", "CreateByUser"), "createType after firing"
+    ),
     "child_link_id": Switch("empty", ("empty", "derived"), "orderLinkId of attached TP/SL orders"),
     "amend_unchanged": Switch("10001", ("10001", "34040", "0"), "amend that changes nothing"),
     "gone_code": Switch(110001, (110001, 110008, 110010), "cancel of a finished linear or inverse order"),

@@ -160,8 +160,7 @@ class Control:
             self._matching.sweep(market)
         if traded:
             self._matching.print_trade(market, price, qty, str(traded.get("side", "")))
-        if market.conditional and market not in venue.moved:
-            venue.moved.append(market)
+        venue.price_moved(market)
         return self._show_market(params)
 
     @staticmethod
@@ -189,7 +188,11 @@ class Control:
     def _show_accounts(self, params: Json) -> object:
         del params
         return [
-            {"api_key": a.api_key, "uid": a.uid, "wallet": {name: rounded(coin.balance) for name, coin in a.coins.items()}}
+            {
+                "api_key": a.api_key,
+                "uid": a.uid,
+                "wallet": {name: rounded(coin.balance) for name, coin in a.coins.items()},
+            }
             for a in self._venue.accounts.values()
         ]
 

@@ -54,9 +54,7 @@ class Engine:
         self._matching = Matching(self.venue, self._outbox)
         self._triggers = Triggers(self.venue, self._outbox, self._matching)
         self._sessions = Sessions(self.venue, self._outbox, self._matching)
-        private = routes(
-            Trading(self.venue, self._matching), Queries(self.venue), Holdings(self.venue, self._triggers)
-        )
+        private = routes(Trading(self.venue, self._matching), Queries(self.venue), Holdings(self.venue, self._triggers))
         self._rest = Rest(self.venue, private, Publics(self.venue))
         self._sessions.on_trade = Trade(self.venue, self._outbox, self._sessions, self._rest, private).handle
         incidents = Incidents(self.venue, self._outbox, self._matching)
@@ -129,7 +127,7 @@ class Engine:
             facts = request_facts("http", name, api_key, {})
         elif request is not None:
             facts = {"channel": request.channel}
-        skew = venue.faults.fire("clock_skew", facts) if request is not None else None
+        skew = venue.faults.fire("clock_skew", facts) if request is not None else venue.faults.standing("clock_skew")
         if skew is not None:
             venue.clock_ms = now_ms + int(skew.args.get("ms", 0))
 

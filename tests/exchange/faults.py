@@ -11,7 +11,16 @@ import attrs
 
 from tests.exchange.wire import Json
 
-ON_REQUEST = ("lose_request", "lose_reply", "delay_reply", "error", "clock_skew", "rate_limit", "ban", "push_before_ack")
+ON_REQUEST = (
+    "lose_request",
+    "lose_reply",
+    "delay_reply",
+    "error",
+    "clock_skew",
+    "rate_limit",
+    "ban",
+    "push_before_ack",
+)
 ON_PUSH = (
     "drop_push",
     "duplicate_push",
@@ -128,7 +137,7 @@ class Switchboard:
             raise ValueError(f"cannot match on {sorted(unknown)}; there are {sorted(MATCHABLE)}")
         if count is not None and (type(count) is not int or count < 1):
             raise ValueError(f"count: expected a positive integer or null, was {count!r}")
-        if not isinstance(probability, int | float) or not 0 <= probability <= 1:
+        if not 0 <= probability <= 1:
             raise ValueError(f"probability: expected 0 to 1, was {probability!r}")
         if "endpoint" in narrowed:
             narrowed["endpoint"] = endpoint_name(narrowed["endpoint"])
@@ -163,6 +172,15 @@ class Switchboard:
                 fault.count -= 1
             fault.fired += 1
             return fault
+        return None
+
+    def standing(self, name: str) -> Fault | None:
+        """
+        One that holds for everything until it is cleared; looking at it does not count as firing.
+        """
+        for fault in self._by_name.get(name, ()):
+            if fault.count is None and not fault.match and fault.probability == 1:
+                return fault
         return None
 
     def armed(self, name: str) -> bool:

@@ -67,7 +67,10 @@ class Holdings:
         POST position/set-leverage.
         """
         instrument = instrument_of(self._venue, call.params)
-        buy, sell = number(call.params.get("buyLeverage"), "buyLeverage"), number(call.params.get("sellLeverage"), "sellLeverage")
+        buy, sell = (
+            number(call.params.get("buyLeverage"), "buyLeverage"),
+            number(call.params.get("sellLeverage"), "sellLeverage"),
+        )
         if buy != sell or not 1 <= buy <= instrument.max_leverage:
             raise Refusal(110013 if buy == sell else 10001, "leverage invalid")
         key = (instrument.category, instrument.symbol)
@@ -162,7 +165,9 @@ class Holdings:
                 )
             )
         if guards:
-            self._triggers.guard(account, instrument, position.position_idx, opposite(position.side), guards)
+            self._triggers.guard(
+                account, instrument, position.position_idx, side=opposite(position.side), guards=guards
+            )
         return Answer({})
 
     def wallet(self, call: Call) -> Answer:
@@ -184,16 +189,18 @@ class Holdings:
         GET account/info.
         """
         call.log.executed = True
-        return Answer({
-            "marginMode": "REGULAR_MARGIN",
-            "updatedTime": "1697078946000",
-            "unifiedMarginStatus": 6,
-            "dcpStatus": "OFF",
-            "timeWindow": 10,
-            "smpGroup": 0,
-            "isMasterTrader": False,
-            "spotHedgingStatus": "OFF",
-        })
+        return Answer(
+            {
+                "marginMode": "REGULAR_MARGIN",
+                "updatedTime": "1697078946000",
+                "unifiedMarginStatus": 6,
+                "dcpStatus": "OFF",
+                "timeWindow": 10,
+                "smpGroup": 0,
+                "isMasterTrader": False,
+                "spotHedgingStatus": "OFF",
+            }
+        )
 
     def fee_rate(self, call: Call) -> Answer:
         """
@@ -221,13 +228,15 @@ class Holdings:
         """
         behaviour = self._venue.behaviour
         call.log.executed = True
-        return Answer({
-            # The polarity differs: true clamps on spot and rejects on futures.
-            "lpaSpot": behaviour.word("spot_price_band") == "move",
-            "lpaPerp": behaviour.word("linear_price_band") == "reject",
-            "smsef": False,
-            "fmsef": False,
-        })
+        return Answer(
+            {
+                # The polarity differs: true clamps on spot and rejects on futures.
+                "lpaSpot": behaviour.word("spot_price_band") == "move",
+                "lpaPerp": behaviour.word("linear_price_band") == "reject",
+                "smsef": False,
+                "fmsef": False,
+            }
+        )
 
     def query_api(self, call: Call) -> Answer:
         """

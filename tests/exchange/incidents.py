@@ -17,6 +17,7 @@ from tests.exchange.orders import Order
 from tests.exchange.outbox import Outbox
 from tests.exchange.positions import Position
 from tests.exchange.pricing import protected_price
+from tests.exchange.settlement import pay
 from tests.exchange.venue import Venue
 from tests.exchange.wire import ZERO, Json
 
@@ -59,16 +60,27 @@ class Incidents:
             elif name == "manual_close":
                 self._close_by_hand(account, position, args)
             elif name == "adl":
-                self._take_away(account, position, args, "AdlTrade", "CreateByAdl_PassThrough", "CancelAllBeforeAdl")
+                self._take_away(
+                    account,
+                    position,
+                    args,
+                    exec_type="AdlTrade",
+                    create_type="CreateByAdl_PassThrough",
+                    cancel_type="CancelAllBeforeAdl",
+                )
             elif name == "liquidation":
                 self._liquidate(account, position, args)
             else:
                 kind = str(args.get("exec_type", "Settle" if category == "inverse" else "Delivery"))
-                self._take_away(account, position, args, kind, "CreateBySettle", "CancelBySettle")
+                self._take_away(
+                    account, position, args, exec_type=kind, create_type="CreateBySettle", cancel_type="CancelBySettle"
+                )
         return bool(positions)
 
     def _foreign_order(self, account: Account, instrument: Instrument, args: Json) -> None:
-        order = self._order(account, instrument, str(args.get("side", "Buy")), Decimal(str(args.get("qty", instrument.min_qty))))
+        order = self._order(
+            account, instrument, str(args.get("side", "Buy")), Decimal(str(args.get("qty", instrument.min_qty)))
+        )
         order.position_idx = int(args.get("position_idx", 0))
         if "price" in args:
             order.price = Decimal(str(args["price"]))
@@ -111,22 +123,25 @@ class Incidents:
         value = instrument.value(position.size, market.mark)
         # Longs pay a positive rate; a positive fee is paid.
         fee = value * rate * (1 if position.signed > 0 else -1)
-        coin = account.coin(instrument.settle_coin)
-        coin.balance -= fee
-        coin.realised_ever -= fee
+        balance = pay(account, instrument.settle_coin, -fee)
         position.realised -= fee
         position.realised_ever -= fee
         same = venue.behaviour.word("funding_side") == "position"
         seq = market.next_seq()
         position.seq, position.updated_ms = seq, venue.clock_ms
         execution = self._execution(
-            position, "Funding", position.side if same else opposite(position.side), position.size, market.mark, seq
+            position,
+            "Funding",
+            position.side if same else opposite(position.side),
+            qty=position.size,
+            price=market.mark,
+            seq=seq,
         )
-        execution = self._with_money(execution, fee=fee, rate=rate, change=-fee, balance=coin.balance)
+        execution = self._with_money(execution, fee=fee, rate=rate, change=-fee, balance=balance)
         self._record(account, position, execution)
 
     def _take_away(
-        self, account: Account, position: Position, args: Json, exec_type: str, create_type: str, cancel_type: str
+        self, account: Account, position: Position, args: Json, *, exec_type: str, create_type: str, cancel_type: str
     ) -> None:
         """
         Close a position, whole or in part, by an execution without an order.
@@ -142,15 +157,22 @@ class Incidents:
         rate = instrument.taker_fee if exec_type == "BustTrade" else ZERO
         value = instrument.value(qty, price)
         fee = value * rate
-        change = position.apply(side, qty, value, fee, venue.clock_ms, seq)
-        coin = account.coin(instrument.settle_coin)
-        coin.balance += change.pnl - fee
-        coin.realised_ever += change.pnl - fee
+        change = position.apply(side, qty, value, fee, clock_ms=venue.clock_ms, seq=seq)
+        balance = pay(account, instrument.settle_coin, change.pnl - fee)
         order_type = {"AdlTrade": "Limit", "BustTrade": "Market"}.get(exec_type, "UNKNOWN")
         execution = self._execution(
-            position, exec_type, side, qty, price, seq, order_type=order_type, create_type=create_type, closed=qty, pnl=change.pnl
+            position,
+            exec_type,
+            side,
+            qty=qty,
+            price=price,
+            seq=seq,
+            order_type=order_type,
+            create_type=create_type,
+            closed=qty,
+            pnl=change.pnl,
         )
-        execution = self._with_money(execution, fee=fee, rate=rate, change=change.pnl - fee, balance=coin.balance)
+        execution = self._with_money(execution, fee=fee, rate=rate, change=change.pnl - fee, balance=balance)
         self._record(account, position, execution)
 
     def _liquidate(self, account: Account, position: Position, args: Json) -> None:
@@ -159,7 +181,14 @@ class Incidents:
         position.updated_ms = venue.clock_ms
         self._outbox.positions(account, account.positions_of(instrument))
         if args.get("take_over", False):
-            self._take_away(account, position, args, "BustTrade", "CreateByTakeOver_PassThrough", "CancelAllBeforeLiq")
+            self._take_away(
+                account,
+                position,
+                args,
+                exec_type="BustTrade",
+                create_type="CreateByTakeOver_PassThrough",
+                cancel_type="CancelAllBeforeLiq",
+            )
             return
         self._cancel_orders(account, instrument, "CancelAllBeforeLiq")
         qty = min(position.size, Decimal(str(args.get("qty", position.size))))
@@ -179,10 +208,10 @@ class Incidents:
         position: Position,
         exec_type: str,
         side: str,
+        *,
         qty: Decimal,
         price: Decimal,
         seq: int,
-        *,
         order_type: str = "UNKNOWN",
         create_type: str = "",
         closed: Decimal = ZERO,
@@ -218,7 +247,9 @@ class Incidents:
         )
 
     @staticmethod
-    def _with_money(execution: Execution, *, fee: Decimal, rate: Decimal, change: Decimal, balance: Decimal) -> Execution:
+    def _with_money(
+        execution: Execution, *, fee: Decimal, rate: Decimal, change: Decimal, balance: Decimal
+    ) -> Execution:
         return attrs.evolve(execution, fee=fee, fee_rate=rate, change=change, balance=balance)
 
     def _record(self, account: Account, position: Position, execution: Execution) -> None:

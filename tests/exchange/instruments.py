@@ -24,7 +24,7 @@ class Instrument:
         row: As market/instruments-info shows it.
         qty_step: Grid of `qty`; for spot the base precision.
         quote_step: Grid of amounts in quote coin; spot only.
-        min_notional: Least price × qty; zero when there is none.
+        min_notional: Least price times qty; zero when there is none.
         start_price: Where the first book stands.
     """
 
@@ -94,7 +94,7 @@ class Instrument:
         return (qty / self.qty_step).quantize(Decimal(1), ROUND_DOWN) * self.qty_step
 
 
-def _linear_row(symbol: str, symbol_id: int, tick: str, step: str, most: str, most_market: str) -> Json:
+def _linear_row(symbol: str, symbol_id: int, *, tick: str, step: str, most: str, most_market: str) -> Json:
     base = symbol.removesuffix("USDT")
     return {
         "symbol": symbol,
@@ -134,7 +134,7 @@ def default_rows() -> list[tuple[str, Json, str]]:
     """
     The built-in instruments: category, row, starting price.
     """
-    inverse = _linear_row("BTCUSD", 1, "0.10", "1", "25000000", "5000000")
+    inverse = _linear_row("BTCUSD", 1, tick="0.10", step="1", most="25000000", most_market="5000000")
     inverse |= {"contractType": "InversePerpetual", "baseCoin": "BTC", "quoteCoin": "USD", "settleCoin": "BTC"}
     inverse["lotSizeFilter"]["minNotionalValue"] = ""
     inverse["copyTrading"] = "none"
@@ -163,10 +163,18 @@ def default_rows() -> list[tuple[str, Json, str]]:
         "symbolType": "",
     }
     return [
-        ("linear", _linear_row("BTCUSDT", 5, "0.10", "0.001", "1190.000", "500.000"), "95000"),
-        ("linear", _linear_row("ETHUSDT", 6, "0.01", "0.01", "7240.00", "724.00"), "3300"),
-        ("linear", _linear_row("SOLUSDT", 7, "0.010", "0.1", "79770.0", "10880.0"), "190"),
-        ("linear", _linear_row("XRPUSDT", 8, "0.0001", "0.1", "2999340.0", "400000.0"), "2.5"),
+        (
+            "linear",
+            _linear_row("BTCUSDT", 5, tick="0.10", step="0.001", most="1190.000", most_market="500.000"),
+            "95000",
+        ),
+        ("linear", _linear_row("ETHUSDT", 6, tick="0.01", step="0.01", most="7240.00", most_market="724.00"), "3300"),
+        ("linear", _linear_row("SOLUSDT", 7, tick="0.010", step="0.1", most="79770.0", most_market="10880.0"), "190"),
+        (
+            "linear",
+            _linear_row("XRPUSDT", 8, tick="0.0001", step="0.1", most="2999340.0", most_market="400000.0"),
+            "2.5",
+        ),
         ("spot", spot, "95000"),
         ("inverse", inverse, "95000"),
     ]

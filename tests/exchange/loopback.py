@@ -63,9 +63,7 @@ class LoopbackExchange:
         limits: str = "bybit",
         instruments: str | None = None,
     ) -> None:
-        self._engine = Engine(
-            seed=seed, limits=limits, instruments=instruments, api_key=api_key, api_secret=api_secret
-        )
+        self._engine = Engine(seed=seed, limits=limits, instruments=instruments, api_key=api_key, api_secret=api_secret)
         self._server = Server(self._engine, port=port)
         self._keys = (api_key, api_secret)
         self._ready = threading.Event()

@@ -1,5 +1,5 @@
 """
-Orders meet the book: fills, rests, cancels, amends, and what a fill does to position and wallet.
+Orders meet the book: what fills, what rests, what is cancelled or amended, and who is told.
 
 Every change goes out through the outbox in the order it happened. Prices that moved are noted in `Venue.moved`;
 `Triggers` acts on them when the call is over, so that nothing here calls itself.
@@ -13,11 +13,10 @@ from tests.exchange.instruments import Instrument
 from tests.exchange.market import Level, Market, crosses, opposite
 from tests.exchange.orders import Order
 from tests.exchange.outbox import Outbox
-from tests.exchange.positions import Change
+from tests.exchange.settlement import book_fill
 from tests.exchange.venue import Venue
 from tests.exchange.wire import ZERO, Json
 
-NO_CHANGE = Change(ZERO, ZERO, ZERO, ZERO)
 LATE_FILL_MS = 50
 
 
@@ -99,7 +98,7 @@ class Matching:
         executed = Decimal(str(args.get("executed_qty", "0")))
         if executed:
             price = market.best_price(opposite(order.side)) or order.price
-            fills.append(self.fill(order, executed, price, maker=False, seq=seq))
+            fills.append(self._book(order, executed, price, maker=False, seq=seq))
         self._end(order, str(args.get("status", "Rejected")), "UNKNOWN", str(args.get("reject_reason", "EC_Others")))
         self._changed(order, fills, seq)
 
@@ -129,11 +128,11 @@ class Matching:
                 if qty <= 0:
                     self.cancel(offer, "CancelByReduceOnly", self._venue.behaviour.word("reduce_only_reason"))
                     continue
-                maker_fill = self.fill(offer, qty, offer.price, maker=True, seq=seq)
+                maker_fill = self._book(offer, qty, offer.price, maker=True, seq=seq)
                 makers.setdefault(offer.order_id, (offer, []))[1].append(maker_fill)
                 if offer.is_final:
                     market.remove(offer)
-            fills.append(self.fill(order, self._overfilled(order, qty), offer.price, maker=False, seq=seq))
+            fills.append(self._book(order, self._overfilled(order, qty), offer.price, maker=False, seq=seq))
         if market.refill:
             for level, qty in spent:
                 level.qty += qty
@@ -191,7 +190,7 @@ class Matching:
                 if not crosses(side, order.price, price):
                     break
                 qty -= self._fill_resting(order, market, qty)
-        self._moved(market, price)
+        self._venue.traded_at(market, price)
 
     def _fill_resting(self, order: Order, market: Market, offered: Decimal) -> Decimal:
         room = self._capacity(order) if order.reduce_only else order.leaves
@@ -200,95 +199,14 @@ class Matching:
             return ZERO
         qty = min(room, offered)
         seq = market.next_seq()
-        execution = self.fill(order, self._overfilled(order, qty), order.price, maker=True, seq=seq)
+        execution = self._book(order, self._overfilled(order, qty), order.price, maker=True, seq=seq)
         self._changed(order, [execution], seq)
         return qty
 
-    def _moved(self, market: Market, price: Decimal) -> None:
-        market.last = price
-        if market.conditional and market not in self._venue.moved:
-            self._venue.moved.append(market)
-
-    # One fill
-
-    def fill(
-        self, order: Order, qty: Decimal, price: Decimal, *, maker: bool, seq: int, exec_type: str = "Trade"
-    ) -> Execution:
-        """
-        Account for one fill of an order: order, position, wallet, execution. It publishes nothing.
-        """
-        account, instrument, clock_ms = order.account, order.instrument, self._venue.clock_ms
-        value = instrument.value(qty, price)
-        rate = instrument.maker_fee if maker else instrument.taker_fee
-        if instrument.is_spot:
-            fee_coin = instrument.base_coin if order.side == "Buy" else instrument.quote_coin
-            fee = (qty if order.side == "Buy" else value) * rate
-            change, wallet_change = NO_CHANGE, self._swap(account, instrument, order.side, qty, value, fee)
-            balance = account.coin(instrument.quote_coin).balance
-        else:
-            fee_coin, fee = instrument.settle_coin, value * rate
-            change = account.position(instrument, order.position_idx).apply(order.side, qty, value, fee, clock_ms, seq)
-            wallet_change = change.pnl - fee
-            coin = account.coin(fee_coin)
-            coin.balance += wallet_change
-            coin.realised_ever += wallet_change
-            balance = coin.balance
-            if change.closed:
-                order.closed_qty += change.closed
-                order.closed_entry_value += change.entry_value
-                order.closed_exit_value += value if change.closed == qty else value * change.closed / qty
-                order.closed_open_fee += change.open_fee
-                order.closed_close_fee += change.close_fee
-                order.closed_pnl += change.pnl - change.open_fee - change.close_fee
-        order.cum_qty += qty
-        order.cum_value += value
-        order.fees[fee_coin] = order.fees.get(fee_coin, ZERO) + fee
-        if not order.is_final:
-            order.status = "PartiallyFilled" if order.leaves else "Filled"
-        execution = Execution(
-            instrument=instrument,
-            exec_id=self._venue.ids.exec_id(instrument.category),
-            exec_type=exec_type,
-            exec_ms=clock_ms,
-            seq=seq,
-            order_id=order.order_id,
-            order_link_id=order.order_link_id,
-            order_type=order.order_type,
-            stop_order_type=order.stop_order_type,
-            order_price=order.price,
-            order_qty=order.qty,
-            leaves=ZERO if order.by_quote else max(ZERO, order.qty - order.cum_qty),
-            side=order.side,
-            price=price,
-            qty=qty,
-            value=value,
-            fee=fee,
-            fee_rate=rate,
-            fee_coin=fee_coin,
-            is_maker=maker,
-            mark_price=self._venue.market(instrument).mark,
-            create_type=order.create_type,
-            market_unit=order.market_unit,
-            closed=change.closed,
-            pnl=change.pnl,
-            change=wallet_change,
-            balance=balance,
-        )
-        account.executions.append(execution)
-        order.executions.append(execution)
-        self._moved(self._venue.market(instrument), price)
+    def _book(self, order: Order, qty: Decimal, price: Decimal, *, maker: bool, seq: int) -> Execution:
+        execution = book_fill(self._venue, order, qty, price, maker=maker, seq=seq)
+        self._venue.traded_at(self._venue.market(order.instrument), price)
         return execution
-
-    @staticmethod
-    def _swap(account: Account, instrument: Instrument, side: str, qty: Decimal, value: Decimal, fee: Decimal) -> Decimal:
-        base, quote = account.coin(instrument.base_coin), account.coin(instrument.quote_coin)
-        if side == "Buy":
-            base.balance += qty - fee
-            quote.balance -= value
-            return -value
-        base.balance -= qty
-        quote.balance += value - fee
-        return value - fee
 
     # Orders end
 
@@ -323,14 +241,14 @@ class Matching:
         market = self._venue.market(order.instrument)
         market.remove(order)
         seq = market.next_seq()
-        fills = [self.fill(order, order.leaves, order.price, maker=True, seq=seq)]
+        fills = [self._book(order, order.leaves, order.price, maker=True, seq=seq)]
         self._changed(order, fills, seq)
         lost = {"cancelType": cancel_type, "rejectReason": "EC_OrigClOrdIDDoesNotExist"}
         self._outbox.order_row(order.account, order, market.next_seq(), lost)
 
     def _fill_late(self, order: Order, qty: Decimal, *, with_row: bool) -> None:
         seq = self._venue.market(order.instrument).next_seq()
-        execution = self.fill(order, qty, order.price, maker=True, seq=seq)
+        execution = self._book(order, qty, order.price, maker=True, seq=seq)
         order.touch(self._venue.clock_ms)
         self._outbox.executions(order.account, [execution])
         if with_row:
@@ -439,7 +357,9 @@ class Matching:
     def _outgrown(self, order: Order, room: Decimal) -> None:
         venue = self._venue
         policy = venue.behaviour.word("reduce_only_resting")
-        if venue.faults.armed("shrink_reduce_only") and venue.faults.fire("shrink_reduce_only", venue.order_facts(order)):
+        if venue.faults.armed("shrink_reduce_only") and venue.faults.fire(
+            "shrink_reduce_only", venue.order_facts(order)
+        ):
             policy = "rewrite"
         if policy == "rewrite":
             order.qty = order.cum_qty + room

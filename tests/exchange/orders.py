@@ -168,20 +168,22 @@ class Order:
         Stamp a change and remember this version.
         """
         self.updated_ms = clock_ms
-        self.versions.append((
-            clock_ms,
+        self.versions.append(
             (
-                self.status,
-                self.price,
-                self.qty,
-                self.cum_qty,
-                self.cum_value,
-                self.cancel_type,
-                self.reject_reason,
                 clock_ms,
-                self.trigger_price,
-            ),
-        ))
+                (
+                    self.status,
+                    self.price,
+                    self.qty,
+                    self.cum_qty,
+                    self.cum_value,
+                    self.cancel_type,
+                    self.reject_reason,
+                    clock_ms,
+                    self.trigger_price,
+                ),
+            )
+        )
 
     def as_of(self, clock_ms: int) -> Order | None:
         """

@@ -196,5 +196,3 @@ class Outbox:
         """
         for key in [key for key in self._last_due_ms if key[0] == connection.connection_id]:
             del self._last_due_ms[key]
-
-

@@ -84,7 +84,7 @@ class Position:
         """
         return self.size if self.signed and self.side != side else ZERO
 
-    def apply(self, side: str, qty: Decimal, value: Decimal, fee: Decimal, clock_ms: int, seq: int) -> Change:
+    def apply(self, side: str, qty: Decimal, value: Decimal, fee: Decimal, *, clock_ms: int, seq: int) -> Change:
         """
         Account for one fill.
         """

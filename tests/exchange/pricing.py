@@ -46,8 +46,12 @@ def into_band(market: Market, side: str, price: Decimal, policy: str) -> Decimal
         return inside
     if market.instrument.is_spot:
         code = 170193 if side == "Buy" else 170194
-        raise Refusal(code, "Buy order price cannot be higher than the limit." if side == "Buy" else
-                      "Sell order price cannot be lower than the limit.")
+        raise Refusal(
+            code,
+            "Buy order price cannot be higher than the limit."
+            if side == "Buy"
+            else "Sell order price cannot be lower than the limit.",
+        )
     raise Refusal(110003, "Order price exceeds the allowable range.")
 
 

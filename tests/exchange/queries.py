@@ -160,7 +160,7 @@ class Queries:
         behaviour = self._venue.behaviour
         leaves, padded = behaviour.word("final_leaves"), behaviour.on("padded_numbers")
         rows = [order.rest_row(leaves, history=history, padded=padded) for order in page]
-        return self._page(call, category, "order", rows, [order.serial for order in page], size)
+        return self._page(call, category, "order", rows=rows, tokens=[order.serial for order in page], size=size)
 
     @staticmethod
     def _matches(order: Order, symbol: str, base: str, settle: str, kind: str) -> bool:
@@ -198,7 +198,7 @@ class Queries:
         token = page_token(params)
         page = list(islice(((i, e) for i, e in found if token is None or i < token), size))
         rows = [execution.rest_row() for _, execution in page]
-        return self._page(call, category, "execution", rows, [index for index, _ in page], size)
+        return self._page(call, category, "execution", rows=rows, tokens=[index for index, _ in page], size=size)
 
     def _candidates(self, call: Call, clock_ms: int, *, by_id: bool) -> Iterator[tuple[int, Execution]]:
         account, params = call.account, call.params
@@ -246,7 +246,7 @@ class Queries:
         )
         page = list(islice(found, size))
         rows = [self._closed_row(call.account, order) for order in page]
-        return self._page(call, category, "closed-pnl", rows, [order.serial for order in page], size)
+        return self._page(call, category, "closed-pnl", rows=rows, tokens=[order.serial for order in page], size=size)
 
     @staticmethod
     def _closed_row(account: Account, order: Order) -> Json:
@@ -292,7 +292,7 @@ class Queries:
         )
         page = list(islice(found, size))
         rows = [self._log_row(execution) for _, execution in page]
-        return self._page(call, "", "log", rows, [index for index, _ in page], size)
+        return self._page(call, "", "log", rows=rows, tokens=[index for index, _ in page], size=size)
 
     @staticmethod
     def _log_row(execution: Execution) -> Json:
@@ -327,9 +327,7 @@ class Queries:
         fault: Fault | None = self._venue.faults.fire(name, call.facts) if self._venue.faults.armed(name) else None
         return None if fault is None else int(fault.args.get("ms", LAG_MS))
 
-    def _page(
-        self, call: Call, category: str, topic: str, rows: list[Json], tokens: list[int], size: int
-    ) -> Answer:
+    def _page(self, call: Call, category: str, topic: str, *, rows: list[Json], tokens: list[int], size: int) -> Answer:
         faults = self._venue.faults
         # As at Bybit, a full last page still carries a cursor; the page behind it is empty.
         cursor = f"page_token%3D{tokens[-1]}%26" if len(tokens) == size else ""

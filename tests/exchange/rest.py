@@ -230,13 +230,14 @@ class Rest:
             elif refusal.code == 10003:
                 status = venue.behaviour.count("bad_key_status")
             return self._reply(status, headers, log, None, refusal)
-        return self._act(account, route, name, params, facts, log, headers)
+        return self._act(account, route, name, params=params, facts=facts, log=log, headers=headers)
 
     def _act(
         self,
         account: Account,
         route: Route,
         name: str,
+        *,
         params: Json,
         facts: dict[str, str | tuple[str, ...]],
         log: LogEntry,

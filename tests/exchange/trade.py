@@ -23,14 +23,16 @@ from tests.exchange.sessions import Sessions
 from tests.exchange.venue import LogEntry, Venue
 from tests.exchange.wire import Close, Json, Refusal, Send, dumps
 
-OPERATIONS = frozenset((
-    "order.create",
-    "order.amend",
-    "order.cancel",
-    "order.create-batch",
-    "order.amend-batch",
-    "order.cancel-batch",
-))
+OPERATIONS = frozenset(
+    (
+        "order.create",
+        "order.amend",
+        "order.cancel",
+        "order.create-batch",
+        "order.amend-batch",
+        "order.cancel-batch",
+    )
+)
 REQ_ID_MOST = 36
 
 
@@ -73,7 +75,7 @@ class Trade:
             return
         # The pushes this request causes are collected behind the answer, unless a fault lets them overtake it.
         before = self._outbox.drain()
-        answer = self._verdict(connection, frame, op, params, facts, log)
+        answer = self._verdict(connection, frame, op, params=params, facts=facts, log=log)
         pushes = self._outbox.drain()
         delay_ms = venue.behaviour.delay_ms("ack_delay_ms") if op.replace(".", "/") in ACKED else 0
         for delivery in before:
@@ -102,6 +104,7 @@ class Trade:
         connection: Connection,
         frame: Json,
         op: str,
+        *,
         params: Json,
         facts: dict[str, str | tuple[str, ...]],
         log: LogEntry,

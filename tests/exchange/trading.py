@@ -164,9 +164,9 @@ class Trading:
         }
         unchanged = (price, qty, trigger) == (order.price, order.qty, order.trigger_price)
         if unchanged and all(getattr(order, name) == value for name, value in guards.items()):
-            code = venue.behaviour.word("amend_unchanged")
-            if code != "0":
-                raise Refusal(int(code), "order not modified")
+            unchanged_code = int(venue.behaviour.word("amend_unchanged"))
+            if unchanged_code:
+                raise Refusal(unchanged_code, "order not modified")
             call.log.executed = True
             return order
         if order.order_type == "Limit":
@@ -293,9 +293,7 @@ class Trading:
         """
         return self._batch(call, self._cancel, "cancels_received")
 
-    def _batch(
-        self, call: Call, act: Callable[[Call, Json], Order], counter: str, *, created: bool = False
-    ) -> Answer:
+    def _batch(self, call: Call, act: Callable[[Call, Json], Order], counter: str, *, created: bool = False) -> Answer:
         category = category_of(call.params)
         items = batch_items(call.params)
         if not items or len(items) > BATCH_MOST.get(category, BATCH_MOST_OTHERS):
@@ -360,5 +358,3 @@ def order_filter(order: Order) -> str:
     if order.stop_order_type == "tpslOrder":
         return "tpslOrder"
     return "StopOrder" if order.stop_order_type else "Order"
-
-

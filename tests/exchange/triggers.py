@@ -70,7 +70,9 @@ class Triggers:
             if order.order_id not in market.conditional:
                 continue
             watched = market.price_by(order.trigger_by)
-            reached = watched >= order.trigger_price if order.trigger_direction == RISE else watched <= order.trigger_price
+            reached = (
+                watched >= order.trigger_price if order.trigger_direction == RISE else watched <= order.trigger_price
+            )
             if reached:
                 self._activate(order, market)
 
@@ -128,7 +130,12 @@ class Triggers:
             if price
         ]
         self.guard(
-            parent.account, parent.instrument, parent.position_idx, opposite(parent.side), guards, parent.order_link_id
+            parent.account,
+            parent.instrument,
+            parent.position_idx,
+            side=opposite(parent.side),
+            guards=guards,
+            parent_link_id=parent.order_link_id,
         )
 
     def guard(
@@ -136,6 +143,7 @@ class Triggers:
         account: Account,
         instrument: Instrument,
         position_idx: int,
+        *,
         side: str,
         guards: list[Guard],
         parent_link_id: str = "",
@@ -147,7 +155,9 @@ class Triggers:
         for guard in guards:
             if not guard.partial:
                 self.unguard(account, instrument, position_idx, guard.kind)
-            placed.append(self._child(account, instrument, position_idx, side, guard, parent_link_id))
+            placed.append(
+                self._child(account, instrument, position_idx, guard, side=side, parent_link_id=parent_link_id)
+            )
         if len(placed) == 2:
             placed[0].sibling, placed[1].sibling = placed[1], placed[0]
         for child in placed:
@@ -172,7 +182,14 @@ class Triggers:
             position.stop_loss = price
 
     def _child(
-        self, account: Account, instrument: Instrument, position_idx: int, side: str, guard: Guard, parent_link_id: str
+        self,
+        account: Account,
+        instrument: Instrument,
+        position_idx: int,
+        guard: Guard,
+        *,
+        side: str,
+        parent_link_id: str,
     ) -> Order:
         venue = self._venue
         serial = venue.ids.next_serial()

@@ -245,9 +245,13 @@ def _trigger(order: Order, params: Json, market: Market) -> None:
         raise Refusal(10001, "params error: triggerDirection invalid")
     current = market.price_by(order.trigger_by)
     if order.trigger_direction == 1 and order.trigger_price <= current:
-        raise Refusal(110092, f"expect Rising, but trigger_price[{trigger}] <= current[{plain(current)}]??{order.trigger_by}")
+        raise Refusal(
+            110092, f"expect Rising, but trigger_price[{trigger}] <= current[{plain(current)}]??{order.trigger_by}"
+        )
     if order.trigger_direction == 2 and order.trigger_price >= current:
-        raise Refusal(110093, f"expect Falling, but trigger_price[{trigger}] >= current[{plain(current)}]??{order.trigger_by}")
+        raise Refusal(
+            110093, f"expect Falling, but trigger_price[{trigger}] >= current[{plain(current)}]??{order.trigger_by}"
+        )
     order.stop_order_type = "Stop"
     order.status = "Untriggered"
 
@@ -262,13 +266,17 @@ def check_price(venue: Venue, order: Order, price: Decimal, market: Market) -> D
     instrument = order.instrument
     if not on_grid(price, instrument.tick):
         code = 170134 if instrument.is_spot else venue.behaviour.count("off_grid_code")
-        raise Refusal(code, "Order price has too many decimals." if instrument.is_spot else "params error: price invalid")
+        raise Refusal(
+            code, "Order price has too many decimals." if instrument.is_spot else "params error: price invalid"
+        )
     if not instrument.min_price <= price <= instrument.max_price:
         code = (170132 if price > instrument.max_price else 170133) if instrument.is_spot else 10001
         raise Refusal(code, "params error: price invalid")
     if order.is_conditional:
         return price
-    return into_band(market, order.side, price, venue.behaviour.word(f"{'spot' if instrument.is_spot else 'linear'}_price_band"))
+    return into_band(
+        market, order.side, price, venue.behaviour.word(f"{'spot' if instrument.is_spot else 'linear'}_price_band")
+    )
 
 
 def _price(venue: Venue, order: Order, params: Json, market: Market) -> Decimal:
@@ -315,7 +323,9 @@ def _qty(venue: Venue, order: Order, params: Json, market: Market) -> Decimal:
         raise Refusal(170136 if instrument.is_spot else 10001, "params error: qty invalid")
     if not on_grid(qty, instrument.quote_step if order.by_quote else instrument.qty_step):
         code = (170148 if order.by_quote else 170137) if instrument.is_spot else venue.behaviour.count("off_grid_code")
-        raise Refusal(code, "Order quantity has too many decimals." if instrument.is_spot else "params error: qty invalid")
+        raise Refusal(
+            code, "Order quantity has too many decimals." if instrument.is_spot else "params error: qty invalid"
+        )
     most = instrument.max_market_qty if market_order else instrument.max_limit_qty
     if order.time_in_force == "PostOnly":
         most = max(most, instrument.max_post_only_qty)
@@ -368,7 +378,9 @@ def _affordable(venue: Venue, order: Order, market: Market) -> None:
             held, needed = account.coin(instrument.base_coin), order.qty
         else:
             held = account.coin(instrument.quote_coin)
-            needed = order.qty if order.by_quote else order.qty * (order.price or market.best_price("Sell") or market.last)
+            needed = (
+                order.qty if order.by_quote else order.qty * (order.price or market.best_price("Sell") or market.last)
+            )
         if held.balance - held.locked < needed:
             raise Refusal(170131, "Insufficient balance.")
         return
@@ -387,7 +399,9 @@ def _capped(venue: Venue, order: Order) -> None:
     counts = account.open_counts
     category, symbol = order.category, order.symbol
     if order.instrument.is_spot:
-        if sum(count for (kind, _, _), count in counts.items() if kind == "spot") >= limits.open_orders(account.api_key):
+        if sum(count for (kind, _, _), count in counts.items() if kind == "spot") >= limits.open_orders(
+            account.api_key
+        ):
             raise Refusal(170810, "Cannot exceed maximum of 500 conditional, TP/SL and active orders.")
     elif order.is_conditional:
         if counts.get((category, symbol, True), 0) >= limits.conditional_orders():

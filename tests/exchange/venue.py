@@ -101,9 +101,7 @@ class Venue:
         """
         account = self.accounts.get(api_key)
         if account is None:
-            account = Account(
-                api_key=api_key, api_secret=api_secret.encode(), uid=str(FIRST_UID + len(self.accounts))
-            )
+            account = Account(api_key=api_key, api_secret=api_secret.encode(), uid=str(FIRST_UID + len(self.accounts)))
             self.accounts[api_key] = account
         account.api_secret = api_secret.encode()
         account.fund(wallet)
@@ -140,6 +138,20 @@ class Venue:
             gain = position.unrealised(self.market(instrument).mark)
             total += (gain - position.margin(leverage)) * self.usd(instrument.settle_coin)
         return total
+
+    def traded_at(self, market: Market, price: Decimal) -> None:
+        """
+        The last price of a market is now this.
+        """
+        market.last = price
+        self.price_moved(market)
+
+    def price_moved(self, market: Market) -> None:
+        """
+        Some price of a market changed: its triggers have to be looked at before the call is over.
+        """
+        if market.conditional and market not in self.moved:
+            self.moved.append(market)
 
     def order_facts(self, order: Order) -> dict[str, str | tuple[str, ...]]:
         """

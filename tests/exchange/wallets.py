@@ -43,27 +43,29 @@ def wallet_row(venue: Venue, account: Account, only: Collection[str] | None = No
         perp += gain * usd
         if (name not in only) if only is not None else not (coin_state.balance or gain or margin):
             continue
-        rows.append({
-            "coin": name,
-            "equity": rounded(coin_state.balance + gain),
-            "usdValue": rounded((coin_state.balance + gain) * usd),
-            "walletBalance": rounded(coin_state.balance),
-            "availableToWithdraw": "",
-            "availableToBorrow": "",
-            "borrowAmount": "0",
-            "accruedInterest": "0",
-            "totalOrderIM": rounded(coin_state.order_margin),
-            "totalPositionIM": rounded(margin),
-            "totalPositionMM": rounded(maintain),
-            "unrealisedPnl": rounded(gain),
-            "cumRealisedPnl": rounded(coin_state.realised_ever),
-            "bonus": "0",
-            "collateralSwitch": True,
-            "marginCollateral": True,
-            "locked": rounded(coin_state.locked),
-            "spotHedgingQty": "0",
-            "spotBorrow": "0",
-        })
+        rows.append(
+            {
+                "coin": name,
+                "equity": rounded(coin_state.balance + gain),
+                "usdValue": rounded((coin_state.balance + gain) * usd),
+                "walletBalance": rounded(coin_state.balance),
+                "availableToWithdraw": "",
+                "availableToBorrow": "",
+                "borrowAmount": "0",
+                "accruedInterest": "0",
+                "totalOrderIM": rounded(coin_state.order_margin),
+                "totalPositionIM": rounded(margin),
+                "totalPositionMM": rounded(maintain),
+                "unrealisedPnl": rounded(gain),
+                "cumRealisedPnl": rounded(coin_state.realised_ever),
+                "bonus": "0",
+                "collateralSwitch": True,
+                "marginCollateral": True,
+                "locked": rounded(coin_state.locked),
+                "spotHedgingQty": "0",
+                "spotBorrow": "0",
+            }
+        )
     initial_rate = rounded(initial / equity) if equity else "0"
     maintenance_rate = rounded(maintained / equity) if equity else "0"
     return {

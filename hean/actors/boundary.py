@@ -1,0 +1,113 @@
+"""
+The boundary between pykka and our actors.
+
+pykka's semantics, and what stands against each: an exception in a `tell` kills the actor and drops what was queued, and a
+`BaseException` stops every actor of the process, the host's too. So everything a handler raises is caught here, and the
+actor decides what becomes of its message. Inboxes belong to whoever made them and outlive the actor.
+"""
+
+from __future__ import annotations
+
+import itertools
+import queue
+import threading
+from typing import Any, ClassVar
+
+import pykka
+from pykka._envelope import Envelope
+from pykka.messages import _ActorStop
+
+from hean.actors.ports import Mailbox
+
+_threads = itertools.count(1)
+
+
+class Inbox:
+    """A mailbox for a thread: flat in the number of actors, and owned by whoever made it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._queue: queue.SimpleQueue[Envelope[Any]] = queue.SimpleQueue()
+
+    def tell(self, message: object) -> None:
+        self._queue.put(Envelope(message))
+
+    def depth(self) -> int:
+        return self._queue.qsize()
+
+    # pykka's side.
+
+    def put(self, envelope: Envelope[Any], /) -> None:
+        self._queue.put(envelope)
+
+    def get(self) -> Envelope[Any]:
+        return self._queue.get()
+
+    def empty(self) -> bool:
+        return self._queue.empty()
+
+    def leftover(self) -> list[object]:
+        """Take out all messages that were not handled; pykka's own are dropped."""
+        messages: list[object] = []
+        while True:
+            try:
+                envelope = self._queue.get_nowait()
+            except queue.Empty:
+                return messages
+            if not isinstance(envelope.message, _ActorStop):
+                messages.append(envelope.message)
+            if envelope.reply_to is not None:
+                envelope.reply_to.set(None)
+
+
+class Boundary(pykka.ThreadingActor):
+    """
+    An actor whose handler cannot kill it.
+
+    Subclasses write `handle`, and `crashed` where more than a report is wanted. Daemon threads: a host that forgets
+    `stop()` can still exit, and the journal keeps what matters.
+    """
+
+    use_daemon_thread: ClassVar[bool] = True
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        super().__init__()
+        self.mailbox = mailbox
+        self.actor_inbox = mailbox  # type: ignore[assignment]
+        # The ref made by pykka's __init__ points at the inbox that was replaced.
+        self._actor_ref = pykka.ActorRef(self)
+
+    def on_receive(self, message: Any) -> Any:
+        try:
+            return self.handle(message)
+        except BaseException as error:  # noqa: BLE001 - a BaseException here would stop the host's actors
+            self.crashed(message, error)
+            return None
+
+    def handle(self, message: Any) -> Any:
+        """Take one message."""
+        raise NotImplementedError
+
+    def crashed(self, message: Any, error: BaseException) -> None:
+        """What becomes of a message whose handling raised. Must not raise."""
+        raise NotImplementedError
+
+    def _actor_loop_teardown(self) -> None:
+        # pykka drains and answers the rest as dead; here the inbox belongs to its maker, who may have another actor.
+        return
+
+
+class Threads:
+    """The production spawner: an inbox a queue, an actor a daemon thread."""
+
+    def mailbox(self, name: str) -> Inbox:
+        return Inbox(name)
+
+    def start(self, actor: type[pykka.ThreadingActor], mailbox: Inbox, *args: Any) -> pykka.ActorRef[Any]:
+        ref = actor.start(mailbox, *args)
+        return ref
+
+
+def name_thread(prefix: str) -> None:
+    """Name the current thread, so that a dump of threads tells ours from the host's."""
+    threading.current_thread().name = f"hean-{prefix}-{next(_threads)}"

@@ -1,0 +1,96 @@
+"""
+What the actors need from the world, handed in at wiring: time, timers, chance, threads, the network.
+
+The router in production has the halves of this package; anything that drives the same actors otherwise (one thread, a
+virtual clock) hands in its own. No actor reads a clock, draws a number, starts a thread or opens a socket by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import pykka
+from attrs import frozen
+
+from hean.core.calls import Call, Reply
+from hean.core.types import Ms
+
+
+class Mailbox(Protocol):
+    """An actor's inbox and address in one. It outlives the actor: what was told before a crash is handled after it."""
+
+    def tell(self, message: object) -> None:
+        """Queue a message; never waits, never raises."""
+
+    def depth(self) -> int:
+        """How many messages wait."""
+
+
+class Clock(Protocol):
+    """Our time."""
+
+    def now_ms(self) -> Ms:
+        """Milliseconds since the epoch that never jump: age and order are computed from them."""
+
+
+class Timers(Protocol):
+    """Messages to be told later."""
+
+    def after(self, delay_ms: int, mailbox: Mailbox, message: object, key: tuple[str, ...]) -> None:
+        """Tell `message` in `delay_ms`; a timer of the same key is replaced."""
+
+    def cancel(self, key: tuple[str, ...]) -> None:
+        """Forget the timer of that key; none is fine. One that fired already may still be told."""
+
+
+class Spawner(Protocol):
+    """Makes mailboxes and brings actors to life on them."""
+
+    def mailbox(self, name: str) -> Any:
+        """A new mailbox."""
+
+    def start(self, actor: type[pykka.ThreadingActor], mailbox: Any, *args: Any) -> pykka.ActorRef[Any]:
+        """Start an actor of that class on that mailbox."""
+
+
+class Wire(Protocol):
+    """Performs calls. Never raises and never loses one: each call is answered by exactly one reply."""
+
+    def perform(self, call: Call, timeout_s: float, answer: Callable[[Reply], None]) -> None:
+        """Perform `call` within `timeout_s` on some other thread, then answer there."""
+
+    def close(self) -> None:
+        """Drop all connections; calls that wait are answered as not sent."""
+
+
+class Socket(Protocol):
+    """One connection of a stream."""
+
+    def send(self, text: str) -> None:
+        """
+        Send one text frame.
+
+        Raises:
+            OSError: the connection is gone; its closing is reported separately.
+        """
+
+    def close(self, why: str) -> None:
+        """Close without waiting."""
+
+
+class Sockets(Protocol):
+    """Opens stream connections; what happens on them is told to the mailbox as facts of that generation."""
+
+    def open(self, generation: int, mailbox: Mailbox) -> Socket:
+        """Begin to connect, on some other thread."""
+
+
+@frozen(kw_only=True)
+class Ports:
+    """Everything from outside. `unit` draws a number of [0, 1)."""
+
+    clock: Clock
+    timers: Timers
+    spawner: Spawner
+    unit: Callable[[], float]

@@ -93,11 +93,16 @@ class CancelOrder:
 
 @frozen(kw_only=True)
 class CancelAll:
-    """Cancel everything of one symbol or of one settle coin."""
+    """
+    Cancel everything of one symbol or of one settle coin.
+
+    `order_filter` is spot's, which without one leaves conditional and TP/SL orders alive: one call per filter.
+    """
 
     category: Category
     symbol: str = ""
     settle_coin: str = ""
+    order_filter: str = ""
 
 
 @frozen(kw_only=True)

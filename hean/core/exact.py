@@ -124,7 +124,7 @@ def read_number(value: object) -> Decimal | None:
     if isinstance(value, Decimal):
         number = value
     elif isinstance(value, str) and len(value) <= _MAX_TEXT and _NUMBER.fullmatch(value):
-        number = Decimal(str(value))
+        number = Decimal(value)
     else:
         return None
     if not number.is_finite():

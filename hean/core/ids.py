@@ -46,7 +46,7 @@ def order_link_id(strategy_id: str, signal_id: str, leg: int) -> OrderLinkId:
 def correlation_id(signal: Signal) -> str:
     """What follows a signal through every record: its own, or one derived from the same identity as its order's."""
     if signal.correlation_id is not None:
-        return signal.correlation_id
+        return str.__str__(signal.correlation_id)
     return _CORRELATION_PREFIX + _digest("correlation", signal.strategy_id, signal.signal_id, str(int(signal.leg)))
 
 
@@ -113,14 +113,14 @@ def resolved_time_in_force(signal: Signal) -> TimeInForce:
     """What a signal's time in force stands for: GTC for a limit order unless told, IOC for a market order."""
     if signal.time_in_force is not None:
         return signal.time_in_force
-    return TimeInForce.GTC if signal.order_type == OrderType.LIMIT else TimeInForce.IOC
+    return TimeInForce.GTC if _is_word(signal.order_type, OrderType.LIMIT) else TimeInForce.IOC
 
 
 def resolved_trigger_direction(signal: Signal) -> int | None:
     """What a signal's trigger direction stands for: buy stops fire on a rise (1), sell stops on a fall (2)."""
     if signal.trigger_direction is not None or signal.trigger_price is None:
         return signal.trigger_direction
-    return 1 if signal.side == Side.BUY else 2
+    return 1 if _is_word(signal.side, Side.BUY) else 2
 
 
 def shown(value: object) -> str:
@@ -140,6 +140,11 @@ def shown(value: object) -> str:
 def _is_name(value: object, limit: int) -> bool:
     # isprintable is false for controls, line breaks and lone surrogates, so what passes can be encoded and logged.
     return isinstance(value, str) and 0 < len(value) <= limit and value.isprintable()
+
+
+def _is_word(value: object, word: str) -> bool:
+    # Text alone is compared: an array's == is an array, and a stranger's may raise.
+    return isinstance(value, str) and value == word
 
 
 def _number(value: object) -> str:

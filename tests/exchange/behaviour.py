@@ -23,7 +23,8 @@ class Switch:
 
 
 SWITCHES: dict[str, Switch] = {
-    "ack_delay_ms": Switch(0, note="before a reply to create, amend, cancel: ms, or [least, most]"),
+    "ack_delay_ms": Switch(0, note="before a reply to create, amend, cancel or a batch: ms, or [least, most]"),
+    "session_ack_delay_ms": Switch(0, note="before the ack of auth, subscribe, unsubscribe"),
     "order_push_delay_ms": Switch(0, note="before a frame of the order topic: ms, or [least, most]"),
     "execution_push_delay_ms": Switch(0, note="before a frame of the execution topics"),
     "position_push_delay_ms": Switch(0, note="before a frame of the position topic"),

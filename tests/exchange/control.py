@@ -18,7 +18,7 @@ from tests.exchange.market import Market
 from tests.exchange.matching import Matching
 from tests.exchange.sessions import Sessions
 from tests.exchange.venue import Venue
-from tests.exchange.wire import Json, Reply, Request, plain, rounded
+from tests.exchange.wire import Json, Reply, Request, money, plain, rounded
 
 JSON_TYPE = {"Content-Type": "application/json; charset=utf-8"}
 
@@ -88,13 +88,13 @@ class Control:
                     "side": position.side,
                     "size": plain(position.size),
                     "avgPrice": rounded(position.avg_price),
-                    "cumRealisedPnl": rounded(position.realised_ever),
+                    "cumRealisedPnl": money(position.realised_ever),
                     "seq": position.seq,
                 }
                 for position in account.positions.values()
                 if position.signed or position.updated_ms
             ],
-            "wallet": {name: rounded(coin.balance) for name, coin in account.coins.items()},
+            "wallet": {name: money(coin.balance) for name, coin in account.coins.items()},
             "counters": account.counters | live,
         }
 
@@ -191,7 +191,7 @@ class Control:
             {
                 "api_key": a.api_key,
                 "uid": a.uid,
-                "wallet": {name: rounded(coin.balance) for name, coin in a.coins.items()},
+                "wallet": {name: money(coin.balance) for name, coin in a.coins.items()},
             }
             for a in self._venue.accounts.values()
         ]

@@ -9,7 +9,7 @@ from decimal import Decimal
 import attrs
 
 from tests.exchange.instruments import Instrument
-from tests.exchange.wire import Json, plain, rounded
+from tests.exchange.wire import Json, money, plain
 
 RETENTION_MS = 2 * 365 * 24 * 3600 * 1000
 
@@ -70,12 +70,12 @@ class Execution:
             "category": self.instrument.category,
             "symbol": self.instrument.symbol,
             "closedSize": "" if spot else plain(self.closed),
-            "execFee": rounded(self.fee),
+            "execFee": money(self.fee),
             "execId": self.exec_id,
             "execPrice": plain(self.price),
             "execQty": plain(self.qty),
             "execType": self.exec_type,
-            "execValue": rounded(self.value),
+            "execValue": money(self.value),
             "feeRate": plain(self.fee_rate),
             "tradeIv": "",
             "markIv": "",
@@ -96,7 +96,7 @@ class Execution:
             "isMaker": self.is_maker,
             "seq": self.seq,
             "marketUnit": self.market_unit,
-            "execPnl": rounded(self.pnl),
+            "execPnl": money(self.pnl),
             "createType": self.create_type,
             "extraFees": "",
             "feeCurrency": self.fee_coin,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from tests.exchange.wire import ZERO, Json, plain, rounded
+from tests.exchange.wire import ZERO, Json, money, plain, rounded
 
 if TYPE_CHECKING:
     from tests.exchange.accounts import Account
@@ -220,7 +220,7 @@ class Order:
             return plain(leaves), plain(leaves)
         if self.order_type == "Market" and not self.price:
             return plain(leaves), "0"
-        return plain(leaves), rounded(self.instrument.value(leaves, self.price)) if self.price else "0"
+        return plain(leaves), money(self.instrument.value(leaves, self.price)) if self.price else "0"
 
     def _average(self) -> str:
         return rounded(self.instrument.price_of(self.cum_value, self.cum_qty)) if self.cum_qty else ""
@@ -229,7 +229,7 @@ class Order:
         """
         Fees summed over coins (there is one).
         """
-        return rounded(sum(self.fees.values(), ZERO)) if self.fees else "0"
+        return money(sum(self.fees.values(), ZERO)) if self.fees else "0"
 
     def stream_row(self, final_leaves: str = "0") -> Json:
         """
@@ -257,7 +257,7 @@ class Order:
             "leavesQty": leaves,
             "leavesValue": leaves_value,
             "cumExecQty": plain(self.cum_qty),
-            "cumExecValue": rounded(self.cum_value),
+            "cumExecValue": money(self.cum_value),
             "cumExecFee": self.fee_total(),
             "orderType": self.order_type,
             "stopOrderType": self.stop_order_type,
@@ -284,10 +284,10 @@ class Order:
             "createdTime": str(self.created_ms),
             "updatedTime": str(self.updated_ms),
             "feeCurrency": next(iter(self.fees), "") if spot else "",
-            "closedPnl": rounded(self.closed_pnl),
+            "closedPnl": money(self.closed_pnl),
             "slippageTolerance": self.slippage,
             "slippageToleranceType": self.slippage_type,
-            "cumFeeDetail": {coin: rounded(fee) for coin, fee in self.fees.items()},
+            "cumFeeDetail": {coin: money(fee) for coin, fee in self.fees.items()},
             "rpiTakerAccess": False,
             "rpiMatchedQty": "0",
         }

@@ -9,7 +9,7 @@ from decimal import Decimal
 import attrs
 
 from tests.exchange.instruments import Instrument
-from tests.exchange.wire import ZERO, Json, plain, rounded
+from tests.exchange.wire import ZERO, Json, money, plain, rounded
 
 MAINTENANCE_RATE = Decimal("0.005")
 OPENED_MS = 1_694_402_496_913
@@ -162,7 +162,7 @@ class Position:
             "entryPrice" if stream else "avgPrice": rounded(self.avg_price),
             "leverage": plain(leverage),
             "breakEvenPrice": rounded(self._break_even()),
-            "positionValue": rounded(self.entry_value),
+            "positionValue": money(self.entry_value),
             "positionBalance": "0",
             "markPrice": plain(mark_price),
             "positionIM": margin,
@@ -173,8 +173,8 @@ class Position:
             "stopLoss": self.stop_loss or "0",
             "trailingStop": self.trailing_stop or "0",
             "unrealisedPnl": rounded(self.unrealised(mark_price)),
-            "curRealisedPnl": rounded(self.realised),
-            "cumRealisedPnl": rounded(self.realised_ever),
+            "curRealisedPnl": money(self.realised),
+            "cumRealisedPnl": money(self.realised_ever),
             "sessionAvgPrice": "0",
             "createdTime": str(self.created_ms),
             "updatedTime": str(self.updated_ms),

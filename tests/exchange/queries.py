@@ -18,7 +18,7 @@ from tests.exchange.surprises import surprise
 from tests.exchange.trading import order_filter
 from tests.exchange.validation import category_of
 from tests.exchange.venue import Venue
-from tests.exchange.wire import Json, Refusal, plain, rounded
+from tests.exchange.wire import Json, Refusal, money, plain, rounded
 
 DAY_MS = 24 * 3600 * 1000
 WEEK_MS = 7 * DAY_MS
@@ -258,19 +258,19 @@ class Queries:
             "updatedTime": str(order.updated_ms),
             "side": order.side,
             "orderId": order.order_id,
-            "closedPnl": rounded(order.closed_pnl),
+            "closedPnl": money(order.closed_pnl),
             "avgEntryPrice": rounded(price_of(order.closed_entry_value, order.closed_qty)),
             "qty": plain(order.qty),
-            "cumEntryValue": rounded(order.closed_entry_value),
+            "cumEntryValue": money(order.closed_entry_value),
             "createdTime": str(order.created_ms),
             "orderPrice": plain(order.price),
             "closedSize": plain(order.closed_qty),
             "avgExitPrice": rounded(price_of(order.closed_exit_value, order.closed_qty)),
             "execType": "Trade",
             "fillCount": str(len(order.executions)),
-            "cumExitValue": rounded(order.closed_exit_value),
-            "openFee": rounded(order.closed_open_fee),
-            "closeFee": rounded(order.closed_close_fee),
+            "cumExitValue": money(order.closed_exit_value),
+            "openFee": money(order.closed_open_fee),
+            "closeFee": money(order.closed_close_fee),
         }
 
     def transaction_log(self, call: Call) -> Answer:
@@ -303,19 +303,19 @@ class Queries:
             "symbol": execution.symbol,
             "side": execution.side,
             # The sign is opposite to the execution's fee: negative is paid.
-            "funding": rounded(-execution.fee) if funding else "",
+            "funding": money(-execution.fee) if funding else "",
             "orderLinkId": execution.order_link_id,
             "orderId": execution.order_id,
-            "fee": "0" if funding else rounded(execution.fee),
-            "change": rounded(execution.change),
-            "cashFlow": rounded(execution.pnl),
+            "fee": "0" if funding else money(execution.fee),
+            "change": money(execution.change),
+            "cashFlow": money(execution.pnl),
             "transactionTime": str(execution.exec_ms),
             "type": "SETTLEMENT" if funding else "TRADE",
             "feeRate": plain(execution.fee_rate),
             "bonusChange": "",
             "size": plain(execution.qty),
             "qty": plain(execution.qty),
-            "cashBalance": rounded(execution.balance),
+            "cashBalance": money(execution.balance),
             "currency": execution.instrument.settle_coin,
             "category": execution.instrument.category,
             "tradePrice": plain(execution.price),

@@ -29,7 +29,7 @@ PUSH_LEAD_MS = 50
 DELAY_MS = 1000
 JSON_TYPE = "application/json; charset=utf-8"
 HTML_502 = "<html><head><title>502 Bad Gateway</title></head><body>502 Bad Gateway</body></html>"
-ACKED = frozenset(("order/create", "order/amend", "order/cancel"))
+ACKED = frozenset(f"order/{verb}{form}" for verb in ("create", "amend", "cancel") for form in ("", "-batch"))
 
 
 @attrs.frozen

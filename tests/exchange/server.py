@@ -83,9 +83,9 @@ class Server:
         """
         Listen; afterwards `port` is the real one.
         """
-        self._runner = web.ServerRunner(web.Server(self._serve, access_log=None))
+        self._runner = web.ServerRunner(web.Server(self._serve, access_log=None), shutdown_timeout=SHUTDOWN_S)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, HOST, self.port, shutdown_timeout=SHUTDOWN_S, reuse_address=True)
+        site = web.TCPSite(self._runner, HOST, self.port, reuse_address=True)
         await site.start()
         self.port = self._runner.addresses[0][1]
 

@@ -224,13 +224,15 @@ class Sessions:
         else:
             self._ack(connection, frame, op, ok=False, message="Params Error")
 
-    def _answer(self, connection: Connection, frame: Json, answer: Json) -> None:
+    def _answer(self, connection: Connection, frame: Json, answer: Json, delay_ms: int = 0) -> None:
         if frame.get("req_id") is not None:
             answer = {"req_id": frame["req_id"]} | answer
-        self._outbox.answer(connection, answer)
+        self._outbox.answer(connection, answer, delay_ms)
 
     def _ack(self, connection: Connection, frame: Json, op: str, *, ok: bool, message: str) -> None:
-        self._answer(connection, frame, {"success": ok, "ret_msg": message, "op": op, "conn_id": connection.conn_id})
+        delay_ms = self._venue.behaviour.delay_ms("session_ack_delay_ms")
+        ack: Json = {"success": ok, "ret_msg": message, "op": op, "conn_id": connection.conn_id}
+        self._answer(connection, frame, ack, delay_ms)
 
     def _authenticate(self, connection: Connection, frame: Json) -> bool:
         args = frame.get("args")
@@ -317,7 +319,8 @@ class Sessions:
     def _trade_answer(self, connection: Connection, frame: Json, answer: Json) -> None:
         if frame.get("reqId") is not None:
             answer = {"reqId": frame["reqId"]} | answer
-        self._outbox.answer(connection, answer | {"connId": connection.conn_id})
+        delay_ms = self._venue.behaviour.delay_ms("session_ack_delay_ms") if answer["op"] == "auth" else 0
+        self._outbox.answer(connection, answer | {"connId": connection.conn_id}, delay_ms)
 
     # The public channel: alive, and no more
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 from tests.exchange.accounts import Account
 from tests.exchange.positions import MAINTENANCE_RATE
 from tests.exchange.venue import Venue
-from tests.exchange.wire import ZERO, Json, rounded
+from tests.exchange.wire import ZERO, Json, money, rounded
 
 
 def wallet_row(venue: Venue, account: Account, only: Collection[str] | None = None) -> Json:
@@ -46,22 +46,22 @@ def wallet_row(venue: Venue, account: Account, only: Collection[str] | None = No
         rows.append(
             {
                 "coin": name,
-                "equity": rounded(coin_state.balance + gain),
-                "usdValue": rounded((coin_state.balance + gain) * usd),
-                "walletBalance": rounded(coin_state.balance),
+                "equity": money(coin_state.balance + gain),
+                "usdValue": money((coin_state.balance + gain) * usd),
+                "walletBalance": money(coin_state.balance),
                 "availableToWithdraw": "",
                 "availableToBorrow": "",
                 "borrowAmount": "0",
                 "accruedInterest": "0",
-                "totalOrderIM": rounded(coin_state.order_margin),
-                "totalPositionIM": rounded(margin),
-                "totalPositionMM": rounded(maintain),
-                "unrealisedPnl": rounded(gain),
-                "cumRealisedPnl": rounded(coin_state.realised_ever),
+                "totalOrderIM": money(coin_state.order_margin),
+                "totalPositionIM": money(margin),
+                "totalPositionMM": money(maintain),
+                "unrealisedPnl": money(gain),
+                "cumRealisedPnl": money(coin_state.realised_ever),
                 "bonus": "0",
                 "collateralSwitch": True,
                 "marginCollateral": True,
-                "locked": rounded(coin_state.locked),
+                "locked": money(coin_state.locked),
                 "spotHedgingQty": "0",
                 "spotBorrow": "0",
             }
@@ -73,15 +73,15 @@ def wallet_row(venue: Venue, account: Account, only: Collection[str] | None = No
         "accountIMRateByMp": initial_rate,
         "accountMMRate": maintenance_rate,
         "accountMMRateByMp": maintenance_rate,
-        "totalEquity": rounded(equity),
-        "totalWalletBalance": rounded(wallet),
-        "totalMarginBalance": rounded(equity),
-        "totalAvailableBalance": rounded(venue.available_usd(account)),
-        "totalPerpUPL": rounded(perp),
-        "totalInitialMargin": rounded(initial),
-        "totalInitialMarginByMp": rounded(initial),
-        "totalMaintenanceMargin": rounded(maintained),
-        "totalMaintenanceMarginByMp": rounded(maintained),
+        "totalEquity": money(equity),
+        "totalWalletBalance": money(wallet),
+        "totalMarginBalance": money(equity),
+        "totalAvailableBalance": money(venue.available_usd(account)),
+        "totalPerpUPL": money(perp),
+        "totalInitialMargin": money(initial),
+        "totalInitialMarginByMp": money(initial),
+        "totalMaintenanceMargin": money(maintained),
+        "totalMaintenanceMarginByMp": money(maintained),
         "coin": rows,
         "accountLTV": "0",
         "accountType": "UNIFIED",

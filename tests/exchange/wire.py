@@ -18,6 +18,8 @@ Channel = Literal["http", "control", "private", "trade", "public"]
 
 ZERO = Decimal(0)
 EIGHT_PLACES = Decimal("0.00000001")
+TWELVE_PLACES = Decimal("0.000000000001")
+MOST_PLACES = 12
 NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
@@ -134,6 +136,16 @@ def rounded(value: Decimal) -> str:
     As `plain`, at most eight decimals: for averages and ratios.
     """
     return plain(value.quantize(EIGHT_PLACES)) if value else "0"
+
+
+def money(value: Decimal) -> str:
+    """
+    As `plain`, at most twelve decimals: for values and fees, which are exact but for inverse contracts.
+    """
+    exponent = value.as_tuple().exponent
+    if isinstance(exponent, int) and exponent < -MOST_PLACES:
+        value = value.quantize(TWELVE_PLACES)
+    return plain(value)
 
 
 def number(value: object, name: str) -> Decimal:

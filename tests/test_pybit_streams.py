@@ -20,7 +20,7 @@ LATENCY_MS = 20
 WAIT_S = 10
 
 
-class PrivateStream(WebSocket):
+class PrivateStream(WebSocket):  # type: ignore[misc]
     """
     pybit's private stream, aimed at the loopback exchange.
     """
@@ -31,7 +31,7 @@ class PrivateStream(WebSocket):
         super()._connect(self.target)
 
 
-class TradeStream(WebSocketTrading):
+class TradeStream(WebSocketTrading):  # type: ignore[misc]
     """
     pybit's trade stream, aimed at the loopback exchange.
     """

@@ -28,7 +28,7 @@ DEFAULT_WINDOW_MS = 5000
 PUSH_LEAD_MS = 50
 DELAY_MS = 1000
 JSON_TYPE = "application/json; charset=utf-8"
-HTML_502 = "<html><head><title>502 Bad Gateway</title></head><body>502 Bad Gateway</body></html>"
+HTML = "<html><head><title>{0} Gateway</title></head><body>{0} Gateway</body></html>"
 ACKED = frozenset(f"order/{verb}{form}" for verb in ("create", "amend", "cancel") for form in ("", "-batch"))
 
 
@@ -291,7 +291,7 @@ class Rest:
         status = int(error.args.get("http_status", 200))
         if "body" in error.args or ("http_status" in error.args and "ret_code" not in error.args):
             log.verdict = f"http {status}"
-            body = str(error.args.get("body", HTML_502))
+            body = str(error.args.get("body", HTML.format(status)))
             return Reply(status, headers | {"Content-Type": "text/html"}, body.encode())
         return self._reply(status, headers, log, None, refused(error))
 

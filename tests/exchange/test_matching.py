@@ -22,6 +22,11 @@ def last(rows: list[dict[str, Any]], *names: str) -> tuple[Any, ...]:
     return tuple(rows[-1][name] for name in names)
 
 
+def locked_usdt(trader: Trader) -> str:
+    wallet = trader.get("account/wallet-balance", accountType="UNIFIED")["result"]["list"][0]
+    return str(next(coin["locked"] for coin in wallet["coin"] if coin["coin"] == "USDT"))
+
+
 def test_resting_limit_is_new_and_binds_margin(trader: Trader) -> None:
     reply = trader.limit("Buy", "0.010", "94000", orderLinkId="a")
     assert (0, "a") == (reply["retCode"], reply["result"]["orderLinkId"])
@@ -114,7 +119,7 @@ def test_flip_through_zero_closes_and_opens(trader: Trader) -> None:
         ("GTC", "0.010", "PartiallyFilled", "EC_NoError", "0.004"),
     ],
 )
-def test_time_in_force(trader: Trader, time_in_force: str, qty: str, status: str, reason: str, filled: str) -> None:
+def test_time_in_force(trader: Trader, time_in_force: str, qty: str, *, status: str, reason: str, filled: str) -> None:
     trader.quotes("95000", "95001", "0.004")
     assert 0 == trader.limit("Buy", qty, "95001", timeInForce=time_in_force)["retCode"]
     assert [(status, reason, filled)] == [
@@ -334,15 +339,13 @@ def test_spot_buys_for_a_quote_amount_and_sells_the_base(trader: Trader) -> None
 def test_spot_partial_then_cancelled_has_its_own_status(trader: Trader) -> None:
     order = {"category": "spot", "symbol": "BTCUSDT", "orderType": "Limit", "side": "Buy", "orderLinkId": "s"}
     trader.post("order/create", **order, qty="0.01", price="94000")
-    assert (
-        "940" == trader.get("account/wallet-balance", accountType="UNIFIED")["result"]["list"][0]["coin"][0]["locked"]
-    )
+    assert "940" == locked_usdt(trader)
     trader.control("POST", "market", category="spot", symbol="BTCUSDT", trade={"price": "94000", "qty": "0.004"})
     trader.post("order/cancel", category="spot", symbol="BTCUSDT", orderLinkId="s")
     assert ("PartiallyFilledCanceled", "CancelByUser", "0.004") == last(
         trader.rows("order"), "orderStatus", "cancelType", "cumExecQty"
     )
-    assert "0" == trader.get("account/wallet-balance", accountType="UNIFIED")["result"]["list"][0]["coin"][0]["locked"]
+    assert "0" == locked_usdt(trader)
     assert 170213 == trader.post("order/cancel", category="spot", symbol="BTCUSDT", orderLinkId="s")["retCode"]
 
 

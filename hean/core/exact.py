@@ -27,6 +27,28 @@ from hean.core.types import ZERO
 _EXACT_DIGITS: Final = 400
 _EXPONENT_LIMIT: Final = 9_999
 
+# Templates: each computation takes a copy, as a context collects flags from whatever computes with it.
+_EXACT: Final = Context(
+    prec=_EXACT_DIGITS,
+    rounding=ROUND_HALF_EVEN,
+    Emin=-_EXPONENT_LIMIT,
+    Emax=_EXPONENT_LIMIT,
+    capitals=1,
+    clamp=0,
+    flags=[],
+    traps=[Inexact, InvalidOperation, Clamped, Overflow],
+)
+_ROUNDED: Final = Context(
+    prec=_EXACT_DIGITS,
+    rounding=ROUND_HALF_EVEN,
+    Emin=-_EXPONENT_LIMIT,
+    Emax=_EXPONENT_LIMIT,
+    capitals=1,
+    clamp=0,
+    flags=[],
+    traps=[InvalidOperation, DivisionByZero, Overflow],
+)
+
 # What an average is rounded to; more than any exchange shows.
 AVERAGE_DIGITS: Final = 28
 
@@ -43,9 +65,9 @@ def add(left: Decimal, right: Decimal) -> Decimal:
     The exact sum.
 
     Raises:
-        ArithmeticError: the sum does not fit 400 digits or is not a number. Nothing has changed.
+        ArithmeticError: the sum does not fit 400 digits or is not finite. Nothing has changed.
     """
-    return _exact().add(left, right)
+    return _finite(_EXACT.copy().add(left, right))
 
 
 def multiply(left: Decimal, right: Decimal) -> Decimal:
@@ -53,9 +75,9 @@ def multiply(left: Decimal, right: Decimal) -> Decimal:
     The exact product.
 
     Raises:
-        ArithmeticError: the product does not fit 400 digits or is not a number. Nothing has changed.
+        ArithmeticError: the product does not fit 400 digits or is not finite. Nothing has changed.
     """
-    return _exact().multiply(left, right)
+    return _finite(_EXACT.copy().multiply(left, right))
 
 
 def quotient(dividend: Decimal, divisor: Decimal, digits: int = AVERAGE_DIGITS) -> Decimal:
@@ -63,9 +85,11 @@ def quotient(dividend: Decimal, divisor: Decimal, digits: int = AVERAGE_DIGITS) 
     The quotient, half to even at this many significant digits.
 
     Raises:
-        ArithmeticError: the divisor is zero. Nothing has changed.
+        ArithmeticError: the divisor is zero, or a number is not finite. Nothing has changed.
     """
-    return _context(digits, (InvalidOperation, DivisionByZero, Overflow)).divide(dividend, divisor)
+    context = _ROUNDED.copy()
+    context.prec = digits
+    return _finite(context.divide(dividend, divisor))
 
 
 def remainder(value: Decimal, step: Decimal) -> Decimal:
@@ -75,7 +99,7 @@ def remainder(value: Decimal, step: Decimal) -> Decimal:
     Raises:
         ArithmeticError: the step is zero. Nothing has changed.
     """
-    return _exact().remainder(value, step)
+    return _EXACT.copy().remainder(value, step)
 
 
 def round_to_step(value: Decimal, step: Decimal, rounding: str) -> Decimal:
@@ -107,7 +131,7 @@ def plain(value: Decimal) -> Decimal:
     """
     if value == ZERO:
         return ZERO
-    exact = _exact()
+    exact = _EXACT.copy()
     short = value.normalize(exact)
     exponent = short.as_tuple().exponent
     return short.quantize(Decimal(1), context=exact) if isinstance(exponent, int) and exponent > 0 else short
@@ -136,19 +160,8 @@ def read_number(value: object) -> Decimal | None:
     return plain(number)
 
 
-def _exact() -> Context:
-    # Built per call: a shared context collects flags from every thread that computes with it.
-    return _context(_EXACT_DIGITS, (Inexact, InvalidOperation, Clamped, Overflow))
-
-
-def _context(digits: int, traps: tuple[type[ArithmeticError], ...]) -> Context:
-    return Context(
-        prec=digits,
-        rounding=ROUND_HALF_EVEN,
-        Emin=-_EXPONENT_LIMIT,
-        Emax=_EXPONENT_LIMIT,
-        capitals=1,
-        clamp=0,
-        flags=[],
-        traps=list(traps),  # type: ignore[arg-type]
-    )
+def _finite(result: Decimal) -> Decimal:
+    # A quiet NaN and an infinity pass through arithmetic without a signal.
+    if not result.is_finite():
+        raise InvalidOperation(f"expected a finite number, was {result}")
+    return result

@@ -327,7 +327,7 @@ def test_shut_gate_denies(name):
     assert words in denial.detail
 
 
-@pytest.mark.parametrize("first,second", zip(SHUT, list(SHUT)[1:], strict=False))
+@pytest.mark.parametrize("first,second", list(zip(SHUT, list(SHUT)[1:], strict=False)))
 def test_gates_answer_in_their_order(first, second):
     gates = evolve(OPEN, **SHUT[second][0] | SHUT[first][0])
     denial = check(STOP, BTCUSDT, gates, NOW)

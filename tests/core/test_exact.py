@@ -38,9 +38,11 @@ def test_sum_that_cannot_be_exact_raises():
         exact.add(Decimal("1e300"), Decimal("1e-300"))
 
 
-def test_sum_with_nan_raises():
+@pytest.mark.parametrize("function", [exact.add, exact.multiply, exact.quotient])
+@pytest.mark.parametrize("junk", ["NaN", "sNaN", "Infinity", "-Infinity"])
+def test_what_is_not_finite_raises(function, junk):
     with pytest.raises(decimal.InvalidOperation):
-        exact.multiply(Decimal("sNaN"), Decimal(1))
+        function(Decimal(junk), Decimal(1))
 
 
 def test_quotient_has_28_digits_unless_told():

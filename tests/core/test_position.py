@@ -235,6 +235,13 @@ def test_hedge_position_on_the_wrong_side_raises_the_alarm(position_idx, signed,
     assert (crossed, position_idx) == (change.crossed_zero, change.position.position_idx)
 
 
+def test_late_execution_does_not_raise_an_old_alarm_again():
+    made = book(fill(1, "1"))
+    made.fold(fill(3, "-5"), reduce_only=True)
+    assert {False} == {change.crossed_zero for change in made.fold(fill(2, "1"))}
+    assert ("e3",) == made.crossings
+
+
 def test_funding_raises_no_alarm():
     made = book(fill(1, "-1"), position_idx=1)
     assert [False] == [change.crossed_zero for change in made.fold(funding(2), reduce_only=True)]

@@ -15,6 +15,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from attrs import evolve
+
 from hean.bybit.retcode_table import (
     AUTH,
     CODES,
@@ -143,6 +145,12 @@ def classify(
         next_step=special or steps[kind],
         listed=listed,
     )
+
+
+def unreadable(verdict: Verdict, group: Group, why: str) -> Verdict:
+    """The verdict on an answer that claims success with a result that does not read: it proves nothing."""
+    unknown = classify(channel=Channel.REST, group=group, phase=Phase.AFTER_SEND)
+    return evolve(verdict, kind=unknown.kind, ret_msg=why, hint="the result does not read", next_step=unknown.next_step)
 
 
 def local_bug(ret_msg: str) -> Verdict:

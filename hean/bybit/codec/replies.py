@@ -8,6 +8,7 @@ Source: Bybit V5 docs, guide (envelope), the page of each endpoint, websocket/tr
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from attrs import field, frozen
@@ -18,6 +19,7 @@ from hean.core.calls import (
     AccountInfo,
     Ack,
     AmendOrder,
+    Budget,
     Call,
     CancelAll,
     Cancelled,
@@ -102,6 +104,22 @@ def trade_envelope(raw: bytes | str) -> Envelope:
         op=row.text("op"),
         headers=told,
     )
+
+
+def read_budget(headers: Iterable[tuple[str, str]]) -> Budget:
+    """
+    What the rate headers say, however their names are spelled; a header that does not read says nothing.
+
+    Source: Bybit V5 docs, rate-limit (headers).
+    """
+    told = {name.lower(): value for name, value in headers}
+
+    def figure(name: str) -> int | None:
+        value = told.get(f"x-bapi-limit{name}", "")
+        return int(value) if value.isascii() and value.isdigit() and len(value) <= 18 else None
+
+    reset_ms = figure("-reset-timestamp")
+    return Budget(limit=figure(""), remaining=figure("-status"), reset_ms=None if reset_ms is None else Ms(reset_ms))
 
 
 def read_result(call: Call, envelope: Envelope) -> Result:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from hean.core.calls import (
     SwitchMode,
 )
 from hean.core.types import Amend, Category, OrderType, Side, TimeInForce
-from tests.bybit.samples import a_request, load
+from tests.bybit.samples import a_request, load, names
 
 LINEAR, SPOT = Category.LINEAR, Category.SPOT
 MARKET = {"order_type": OrderType.MARKET, "price": None, "time_in_force": TimeInForce.IOC}
@@ -232,13 +233,23 @@ def test_trade_request_wraps_the_rest_body():
     assert documented == frame
 
 
+def wire_names(value: object) -> Iterator[str]:
+    """Every key of a documented message that has two humps."""
+    if isinstance(value, dict):
+        yield from (key for key in value if re.fullmatch(r"[a-z]+[A-Z][A-Za-z]*", key))
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from wire_names(inner)
+
+
 def test_only_the_codec_knows_wire_names():
     package = Path(__file__).parents[3] / "hean"
-    camel = re.compile(r"""["']([a-z]+[A-Z][A-Za-z]*)["']""")
+    documented = {key for name in names("") for key in wire_names(load(name))}
     found = {
         f"{path.relative_to(package)}: {name}"
         for path in package.rglob("*.py")
         if "codec" not in path.relative_to(package).parts
-        for name in camel.findall(path.read_text())
+        for name in re.findall(r"""["']([A-Za-z]+)["']""", path.read_text())
+        if name in documented
     }
+    assert {"orderLinkId", "execQty", "retCode"} <= documented
     assert set() == found

@@ -13,7 +13,10 @@ HeanError
 │   └── AuthRefused          key, permission, account or region
 ├── OutcomeUnknown       sent, no verdict: query by order_link_id, never resend blind
 └── JournalError         the journal cannot be opened, read or written
-    └── JournalLocked        another router owns this journal
+    ├── JournalLocked        another router owns this journal
+    ├── JournalBusy          another program is writing; the same call may succeed later
+    ├── JournalFull          no space is left
+    └── JournalCorrupt       the file is damaged, or is not a journal
 ```
 
 Expected noes are values and events, not exceptions: a denied signal is a ticket in state DENIED. These cross the
@@ -91,3 +94,15 @@ class JournalError(HeanError):
 
 class JournalLocked(JournalError):
     """Another router owns this journal."""
+
+
+class JournalBusy(JournalError):
+    """Another program is writing to the journal; nothing was remembered, the same call may succeed later."""
+
+
+class JournalFull(JournalError):
+    """No space is left for the journal; nothing was remembered, so nothing may be sent."""
+
+
+class JournalCorrupt(JournalError):
+    """The journal's file is damaged, or is not a journal; a person must look at it."""

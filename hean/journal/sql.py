@@ -1,0 +1,138 @@
+"""
+Every SQL string of hean: the tables, and one statement for each thing that is asked of them.
+
+Column names are the field names of `entries.py`. Whoever changes a table, or the default of a field that a body leaves
+out, raises SCHEMA_VERSION.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from operator import attrgetter
+from typing import Final
+
+import attrs
+
+from hean.journal.entries import (
+    Command,
+    ExecutionEntry,
+    ExecutionKey,
+    OrderEntry,
+    ParkedEntry,
+    PositionEntry,
+    StoredRecord,
+)
+
+SCHEMA_VERSION: Final = 1
+# "hean" in ASCII: tells our file from any other program's database.
+APPLICATION_ID: Final = 0x6865616E
+# Rows read under one hold of the lock: a long trace must not keep a commit waiting.
+PAGE_ROWS: Final = 500
+
+SCHEMA: Final = (
+    "CREATE TABLE meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL)",
+    """CREATE TABLE records(n INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, epoch INTEGER NOT NULL, kind TEXT NOT NULL,
+    order_link_id TEXT NOT NULL, correlation_id TEXT NOT NULL, body TEXT NOT NULL, hash BLOB NOT NULL)""",
+    "CREATE INDEX records_of_order ON records(order_link_id) WHERE order_link_id != ''",
+    """CREATE TABLE orders(order_link_id TEXT PRIMARY KEY, digest TEXT NOT NULL, state TEXT NOT NULL,
+    settled INTEGER NOT NULL, order_id TEXT, correlation_id TEXT NOT NULL, signal_id TEXT NOT NULL,
+    strategy_id TEXT NOT NULL, symbol TEXT NOT NULL, category TEXT NOT NULL, submitted_ms INTEGER NOT NULL,
+    updated_ms INTEGER NOT NULL, body TEXT NOT NULL)""",
+    "CREATE INDEX orders_unsettled ON orders(order_link_id) WHERE settled = 0",
+    "CREATE INDEX orders_by_order_id ON orders(order_id) WHERE order_id IS NOT NULL",
+    """CREATE TABLE executions(category TEXT NOT NULL, symbol TEXT NOT NULL, exec_id TEXT NOT NULL,
+    order_link_id TEXT NOT NULL, order_id TEXT NOT NULL, position_idx INTEGER NOT NULL, seq INTEGER NOT NULL,
+    exec_ms INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY(category, symbol, exec_id))""",
+    "CREATE INDEX executions_of_order ON executions(order_link_id)",
+    "CREATE INDEX executions_by_time ON executions(exec_ms)",
+    """CREATE TABLE parked(category TEXT NOT NULL, symbol TEXT NOT NULL, exec_id TEXT NOT NULL, order_id TEXT NOT NULL,
+    at_ms INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY(category, symbol, exec_id))""",
+    """CREATE TABLE positions(category TEXT NOT NULL, symbol TEXT NOT NULL, position_idx INTEGER NOT NULL,
+    body TEXT NOT NULL, PRIMARY KEY(category, symbol, position_idx))""",
+    "CREATE TABLE marks(name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    """CREATE TABLE commands(id INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, who TEXT NOT NULL,
+    verb TEXT NOT NULL, args TEXT NOT NULL, state TEXT NOT NULL, answer TEXT NOT NULL)""",
+    "CREATE INDEX commands_waiting ON commands(id) WHERE state = 'waiting'",
+    "INSERT INTO meta VALUES('epoch', 0)",
+    f"PRAGMA application_id = {APPLICATION_ID}",
+    f"PRAGMA user_version = {SCHEMA_VERSION}",
+)
+
+
+def names_of(entry: type[attrs.AttrsInstance]) -> tuple[str, ...]:
+    """List an entry's fields, which are its table's columns."""
+    return tuple(part.name for part in attrs.fields(entry))
+
+
+def page(table: str, entry: type[attrs.AttrsInstance], terms: Iterable[str]) -> str:
+    """Select the next rows of a table after a rowid, the rowid first; `terms` are constants of this package."""
+    where = " AND ".join(("rowid > ?", *terms))
+    return f"SELECT rowid, {', '.join(names_of(entry))} FROM {table} WHERE {where} ORDER BY rowid LIMIT {PAGE_ROWS}"  # noqa: S608 - no value is in it
+
+
+def _select(table: str, entry: type[attrs.AttrsInstance]) -> str:
+    return f"SELECT {', '.join(names_of(entry))} FROM {table}"  # noqa: S608 - names of our own classes
+
+
+def _insert(table: str, entry: type[attrs.AttrsInstance]) -> str:
+    names = names_of(entry)
+    return f"INSERT INTO {table}({', '.join(names)}) VALUES({', '.join('?' * len(names))})"
+
+
+_ORDERS: Final = _select("orders", OrderEntry)
+_COMMANDS: Final = _select("commands", Command)
+
+ORDER: Final = f"{_ORDERS} WHERE order_link_id = ?"
+ORDER_BY_ORDER_ID: Final = f"{_ORDERS} WHERE order_id = ? AND order_id IS NOT NULL"
+UNSETTLED: Final = f"{_ORDERS} WHERE settled = 0 ORDER BY order_link_id"
+EXECUTIONS_SINCE: Final = f"{_select('executions', ExecutionEntry)} WHERE exec_ms >= ? ORDER BY exec_ms, rowid"
+KNOWS_EXECUTION: Final = "SELECT 1 FROM executions WHERE category = ? AND symbol = ? AND exec_id = ?"
+PARKED: Final = f"{_select('parked', ParkedEntry)} ORDER BY rowid"
+POSITIONS: Final = f"{_select('positions', PositionEntry)} ORDER BY category, symbol, position_idx"
+MARK: Final = "SELECT value FROM marks WHERE name = ?"
+COMMAND: Final = f"{_COMMANDS} WHERE id = ?"
+PENDING: Final = f"{_COMMANDS} WHERE state = 'waiting' ORDER BY id"
+EPOCH: Final = "SELECT value FROM meta WHERE name = 'epoch'"
+HEAD: Final = "SELECT n, hash FROM records ORDER BY n DESC LIMIT 1"
+
+# The second half lets sqlite see that its partial index holds every such row.
+OF_ORDER: Final = "order_link_id = ? AND order_link_id != ''"
+
+BEGIN: Final = "BEGIN IMMEDIATE"
+COMMIT: Final = "COMMIT"
+ROLLBACK: Final = "ROLLBACK"
+NEXT_EPOCH: Final = "UPDATE meta SET value = value + 1 WHERE name = 'epoch'"
+CREATED: Final = "INSERT INTO meta VALUES('created_ms', ?)"
+POST_COMMAND: Final = "INSERT INTO commands(at_ms, who, verb, args, state, answer) VALUES(?, ?, ?, ?, 'waiting', '')"
+
+JOURNAL_MODE: Final = "PRAGMA journal_mode = WAL"
+SYNCHRONOUS: Final = "PRAGMA synchronous = NORMAL"
+# 16 MB of log instead of the usual 4: a page that many commits touch is folded into the file once, not four times.
+CHECKPOINT_PAGES: Final = "PRAGMA wal_autocheckpoint = 4000"
+CHECKPOINT: Final = "PRAGMA wal_checkpoint(TRUNCATE)"
+APPLICATION: Final = "PRAGMA application_id"
+VERSION: Final = "PRAGMA user_version"
+TABLES: Final = "SELECT count(*) FROM sqlite_master"
+QUICK_CHECK: Final = "PRAGMA quick_check(1)"
+
+PUT_RECORD: Final = _insert("records", StoredRecord)
+PUT_ORDER: Final = (
+    _insert("orders", OrderEntry)
+    + " ON CONFLICT(order_link_id) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in names_of(OrderEntry)[1:])
+)
+PUT_EXECUTION: Final = _insert("executions", ExecutionEntry) + " ON CONFLICT DO NOTHING"
+PUT_PARKED: Final = _insert("parked", ParkedEntry) + " ON CONFLICT DO NOTHING"
+DROP_PARKED: Final = "DELETE FROM parked WHERE category = ? AND symbol = ? AND exec_id = ?"
+PUT_POSITION: Final = (
+    _insert("positions", PositionEntry)
+    + " ON CONFLICT(category, symbol, position_idx) DO UPDATE SET body = excluded.body"
+)
+PUT_MARK: Final = "INSERT INTO marks VALUES(?, ?) ON CONFLICT(name) DO UPDATE SET value = excluded.value"
+ANSWER: Final = "UPDATE commands SET state = ?, answer = ? WHERE id = ?"
+
+ORDER_VALUES: Final = attrgetter(*names_of(OrderEntry))
+EXECUTION_VALUES: Final = attrgetter(*names_of(ExecutionEntry))
+PARKED_VALUES: Final = attrgetter(*names_of(ParkedEntry))
+KEY_VALUES: Final = attrgetter(*names_of(ExecutionKey))
+POSITION_VALUES: Final = attrgetter(*names_of(PositionEntry))

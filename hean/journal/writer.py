@@ -1,0 +1,243 @@
+"""Writing the journal: one door for the router, one small flap for the operator's commands."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from pathlib import Path
+
+from hean.errors import JournalError
+from hean.journal import file, sql
+from hean.journal.entries import Batch, Committed, ExecutionKey
+from hean.journal.view import GENESIS, JournalView, link
+
+
+class Journal(JournalView):
+    """
+    The router's own journal: read and write, by one router at a time. Safe to use from several threads.
+
+    A process that forked must not use its parent's journal: sqlite would damage the file, so writing is refused.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, path: str, lock_fd: int | None) -> None:
+        super().__init__(connection, path)
+        self._lock_fd = lock_fd
+        self._pid = os.getpid()
+        self._epoch = 0
+        # Number and hash of the newest record; None where the file must be asked.
+        self._head: tuple[int, bytes] | None = None
+
+    @classmethod
+    def open(cls, path: Path, now_ms: int) -> Journal:
+        """
+        Open, or create, the journal for one router, and begin an epoch.
+
+        Args:
+            path: the file; its directory is created for this user alone where it is missing.
+            now_ms: our clock, noted when the file is created.
+
+        Raises:
+            JournalLocked: another router has it, in this process or another. Nothing has changed.
+            JournalCorrupt: the file is damaged or is not a journal. Nothing has changed.
+            JournalError: the place cannot be written, or a newer hean wrote it. Nothing has changed.
+        """
+        # Two names of one file are one journal, so the lock goes beside the file itself.
+        path = path.expanduser().resolve()
+        lock_fd = file.take_lock(path)
+        try:
+            connection = file.connect(path, "rwc")
+            try:
+                file.check(connection, path, may_be_empty=True)
+                journal = cls(connection, str(path), lock_fd)
+                journal._prepare(now_ms)
+            except BaseException:
+                connection.close()
+                raise
+        except BaseException:
+            os.close(lock_fd)
+            raise
+        return journal
+
+    @classmethod
+    def memory(cls, now_ms: int = 0) -> Journal:
+        """Make a journal that lives in memory alone, for tests and simulations."""
+        journal = cls(sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False), ":memory:", None)
+        journal._prepare(now_ms)
+        return journal
+
+    @property
+    def epoch(self) -> int:
+        """Which opening of the journal this is; every record carries it."""
+        return self._epoch
+
+    def commit(self, batch: Batch) -> Committed:
+        """
+        Remember a batch: all of it, or nothing.
+
+        Returns:
+            the numbers of its records in their order, and the executions that were not known before.
+
+        Raises:
+            JournalBusy: another program holds the file. Nothing was remembered; trying again is safe.
+            JournalFull: no space is left. Nothing was remembered.
+            JournalCorrupt: the file is damaged. Nothing was remembered.
+            JournalError: anything else that sqlite refused, or the journal is closed. Nothing was remembered.
+        """
+        with self._lock:
+            self._refuse_fork()
+            try:
+                self._connection.execute(sql.BEGIN)
+                if self._head is None:
+                    self._head = self._read_head()
+                rows, head = self._write_records(batch, *self._head)
+                committed = Committed(rows=rows, new_executions=self._write_entries(batch))
+                self._connection.execute(sql.COMMIT)
+                self._head = head
+            except BaseException as error:
+                self._roll_back()
+                if isinstance(error, file.REFUSALS):
+                    raise file.typed(error, self.path) from error
+                raise
+            return committed
+
+    def begin_epoch(self) -> int:
+        """
+        Count one more owner, as each opening does; a simulated restart over the same memory calls it too.
+
+        Raises:
+            JournalError: as `commit`. Nothing has changed.
+        """
+        with self._lock:
+            self._refuse_fork()
+            try:
+                self._connection.execute(sql.BEGIN)
+                self._connection.execute(sql.NEXT_EPOCH)
+                (self._epoch,) = self._connection.execute(sql.EPOCH).fetchone()
+                self._connection.execute(sql.COMMIT)
+            except file.REFUSALS as error:
+                self._roll_back()
+                raise file.typed(error, self.path) from error
+            return self._epoch
+
+    def bind_uid(self, uid: str) -> None:
+        """
+        Make the journal this account's for ever, or see that it is.
+
+        Raises:
+            JournalError: it belongs to another account. Nothing has changed.
+        """
+        bound = self.mark("uid")
+        if bound is None:
+            self.commit(Batch(at_ms=0, marks={"uid": uid}))
+        elif bound != uid:
+            raise JournalError(
+                f"{self.path} belongs to UID {bound}, was opened for UID {uid}: give each its own journal"
+            )
+
+    def close(self) -> None:
+        """Fold the write-ahead log into the file and give the lock back; a second call does nothing."""
+        with self._lock:
+            if self._lock_fd is not None and self._pid == os.getpid():
+                # Where a viewer stands in the way, the next opening folds it.
+                with contextlib.suppress(sqlite3.Error):
+                    self._connection.execute(sql.CHECKPOINT)
+            self._connection.close()
+            if self._lock_fd is not None:
+                os.close(self._lock_fd)
+                self._lock_fd = None
+
+    def _prepare(self, now_ms: int) -> None:
+        """Create the tables where there are none, and begin an epoch."""
+        try:
+            self._connection.execute(sql.JOURNAL_MODE)
+            self._connection.execute(sql.SYNCHRONOUS)
+            self._connection.execute(sql.CHECKPOINT_PAGES)
+            (version,) = self._connection.execute(sql.VERSION).fetchone()
+            if version == 0:
+                self._connection.execute(sql.BEGIN)
+                for statement in sql.SCHEMA:
+                    self._connection.execute(statement)
+                self._connection.execute(sql.CREATED, (now_ms,))
+                self._connection.execute(sql.COMMIT)
+            self._head = self._read_head()
+        except file.REFUSALS as error:
+            self._roll_back()
+            raise file.typed(error, self.path) from error
+        self.begin_epoch()
+
+    def _read_head(self) -> tuple[int, bytes]:
+        row = self._connection.execute(sql.HEAD).fetchone()
+        return (row[0], row[1]) if row else (0, GENESIS)
+
+    def _write_records(self, batch: Batch, n: int, previous: bytes) -> tuple[tuple[int, ...], tuple[int, bytes]]:
+        rows = []
+        for record in batch.records:
+            n += 1
+            about = (n, batch.at_ms, self._epoch, record.kind, record.order_link_id, record.correlation_id, record.body)
+            previous = link(previous, about)
+            self._connection.execute(sql.PUT_RECORD, (*about, previous))
+            rows.append(n)
+        return tuple(rows), (n, previous)
+
+    def _write_entries(self, batch: Batch) -> tuple[ExecutionKey, ...]:
+        execute = self._connection.execute
+        new = tuple(
+            ExecutionKey(category=execution.category, symbol=execution.symbol, exec_id=execution.exec_id)
+            for execution in batch.executions
+            if execute(sql.PUT_EXECUTION, sql.EXECUTION_VALUES(execution)).rowcount
+        )
+        if batch.order is not None:
+            execute(sql.PUT_ORDER, sql.ORDER_VALUES(batch.order))
+        for parked in batch.parked:
+            execute(sql.PUT_PARKED, sql.PARKED_VALUES(parked))
+        for key in batch.unparked:
+            execute(sql.DROP_PARKED, sql.KEY_VALUES(key))
+        for position in batch.positions:
+            execute(sql.PUT_POSITION, sql.POSITION_VALUES(position))
+        for mark in batch.marks.items():
+            execute(sql.PUT_MARK, mark)
+        for answer in batch.answers:
+            execute(sql.ANSWER, (answer.state, answer.answer, answer.id))
+        return new
+
+    def _roll_back(self) -> None:
+        # An interrupt may have come after the commit: what the file says is the head.
+        self._head = None
+        with contextlib.suppress(sqlite3.Error):
+            if self._connection.in_transaction:
+                self._connection.execute(sql.ROLLBACK)
+
+    def _refuse_fork(self) -> None:
+        if self._pid != os.getpid():
+            raise JournalError(f"{self.path} was opened by process {self._pid}: a forked process opens its own router")
+
+
+def post_command(path: Path, *, at_ms: int, who: str, verb: str, args: str = "") -> int:
+    """
+    Leave a command for the router, from another process; its row is beside the audit chain.
+
+    Args:
+        path: the journal's file, which must exist.
+        at_ms: our clock.
+        who: names the person or the program.
+        verb: what to do, in the desk's word for it.
+        args: JSON text that the router reads.
+
+    Returns:
+        the command's number; `JournalView.command` shows the answer.
+
+    Raises:
+        JournalBusy: the router is inside a write and does not go on. Nothing was left.
+        JournalError: there is no journal, or it cannot be written. Nothing was left.
+    """
+    path = path.expanduser().resolve()
+    connection = file.connect(path, "rw")
+    try:
+        file.check(connection, path)
+        cursor = connection.execute(sql.POST_COMMAND, (at_ms, who, verb, args))
+    except file.REFUSALS as error:
+        raise file.typed(error, str(path)) from error
+    finally:
+        connection.close()
+    return cursor.lastrowid or 0

@@ -51,6 +51,7 @@ class Connection:
 
     Attributes:
         account: None until it is authenticated.
+        topics: As subscribed, in that order.
         silent: The peer hears nothing any more.
     """
 
@@ -61,7 +62,7 @@ class Connection:
     max_active_ms: int
     seen_ms: int
     account: "Account | None" = None
-    topics: set[str] = attrs.Factory(set)
+    topics: dict[str, None] = attrs.Factory(dict)
     req_ids: set[str] = attrs.Factory(set)
     silent: bool = False
 
@@ -218,7 +219,7 @@ class Account:
         Subscribe.
         """
         if topic not in connection.topics:
-            connection.topics.add(topic)
+            connection.topics[topic] = None
             self.listeners.setdefault(topic, []).append(connection)
 
     def unlisten(self, connection: Connection, topic: str) -> None:
@@ -226,7 +227,7 @@ class Account:
         Unsubscribe.
         """
         if topic in connection.topics:
-            connection.topics.discard(topic)
+            del connection.topics[topic]
             self.listeners[topic].remove(connection)
             if not self.listeners[topic]:
                 del self.listeners[topic]

@@ -18,6 +18,7 @@ from tests.exchange.wallets import wallet_row
 from tests.exchange.wire import Delivery, Json, Send, dumps
 
 DEFAULT_DELAY_MS = 100
+Held = tuple[tuple[str, str], list[Send]]
 
 
 class Outbox:
@@ -29,7 +30,7 @@ class Outbox:
         self._venue = venue
         self._out: list[Delivery] = []
         self._last_due_ms: dict[tuple[int, str], int] = {}
-        self._held: list[tuple[str, list[Send]]] = []
+        self._held: list[Held] = []
 
     def put(self, delivery: Delivery) -> None:
         """
@@ -158,11 +159,15 @@ class Outbox:
                 if connection.silent:
                     continue
                 account.counters["frames_pushed"] += 1
-                due = self._in_order(connection, form, delay_ms) if ordered and delay_ms else delay_ms
+                due = (
+                    self._in_order(connection, form, delay_ms)
+                    if ordered and (delay_ms or self._last_due_ms)
+                    else delay_ms
+                )
                 if poison is not None:
                     sends.append(Send(connection.connection_id, poison, due, form))
                 sends.extend([Send(connection.connection_id, text, due, form)] * copies)
-        self._post(sends, topic, hold=hold)
+        self._post(sends, (account.api_key, topic), hold=hold)
 
     def _in_order(self, connection: Connection, form: str, delay_ms: int) -> int:
         key = (connection.connection_id, form)
@@ -170,19 +175,19 @@ class Outbox:
         self._last_due_ms[key] = due_ms
         return due_ms - self._venue.now_ms
 
-    def _post(self, sends: list[Send], topic: str, *, hold: bool) -> None:
+    def _post(self, sends: list[Send], stream: tuple[str, str], *, hold: bool) -> None:
         if hold:
-            held = (topic, sends)
+            held = (stream, sends)
             self._held.append(held)
             # Nothing may follow it: then it goes out alone rather than never.
             self._venue.schedule.plan(self._venue.now_ms + DEFAULT_DELAY_MS, self._releaser(held))
             return
         self._out.extend(sends)
-        for held in [held for held in self._held if held[0] == topic]:
+        for held in [held for held in self._held if held[0] == stream]:
             self._held.remove(held)
             self._out.extend(held[1])
 
-    def _releaser(self, held: tuple[str, list[Send]]) -> Callable[[], None]:
+    def _releaser(self, held: Held) -> Callable[[], None]:
         def release() -> None:
             if held in self._held:
                 self._held.remove(held)

@@ -117,6 +117,7 @@ class Position:
             self.entry_value = self.open_fee = ZERO
             self.opened_ms = 0
             self.status = "Normal"
+            self.take_profit = self.stop_loss = self.trailing_stop = ""
         self.updated_ms = clock_ms
         self.seq = seq
         return Change(closed, pnl, open_fee, close_fee, entry_part)

@@ -28,6 +28,21 @@ DEFAULT_WINDOW_MS = 5000
 PUSH_LEAD_MS = 50
 DELAY_MS = 1000
 JSON_TYPE = "application/json; charset=utf-8"
+MESSAGES = {
+    429: "The trading service is experiencing a high server load. Please retry if you encounter this issue.",
+    10000: "Server Timeout",
+    10003: "API key is invalid.",
+    10005: "Permission denied, please check your API key permissions.",
+    10006: "Too many visits!",
+    10010: "Unmatched IP, please check your API key's bound IP addresses.",
+    10019: "The ws trade service is restarting",
+    10403: "exceed IP rate limit",
+    10429: "System level frequency protection",
+    20003: "Too frequent requests under the same session",
+    110001: "order not exists or too late to cancel",
+    110007: "ab not enough for new order",
+    110072: "OrderLinkedID is duplicate",
+}
 HTML = "<html><head><title>{0} Gateway</title></head><body>{0} Gateway</body></html>"
 ACKED = frozenset(f"order/{verb}{form}" for verb in ("create", "amend", "cancel") for form in ("", "-batch"))
 
@@ -102,7 +117,7 @@ def refused(fault: Fault) -> Refusal:
     The reply an `error` fault asks for.
     """
     code = int(fault.args.get("ret_code", 10016))
-    return Refusal(code, str(fault.args.get("ret_msg", "Server Timeout" if code == 10000 else "Server error.")))
+    return Refusal(code, str(fault.args.get("ret_msg", MESSAGES.get(code, "Server error."))))
 
 
 def budget_headers(budget: Budget) -> dict[str, str]:

@@ -7,6 +7,7 @@ after it are queued, and every WebSocket has one writer, so that what the engine
 
 import asyncio
 import contextlib
+import heapq
 import time
 from collections.abc import Callable, Iterable
 
@@ -74,6 +75,8 @@ class Server:
         self._clock = clock
         self._streams: dict[int, Stream] = {}
         self._opened = 0
+        self._late: list[tuple[int, int, Send | Close]] = []
+        self._planned = 0
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due_ms = 0
         self._runner: web.ServerRunner | None = None
@@ -106,6 +109,7 @@ class Server:
         if request.headers.get("Upgrade", "").lower() == "websocket":
             return await self._serve_stream(request, path, query)
         body = await request.read()
+        now_ms = self._clock()
         delivered = self._engine.handle(
             Request(
                 channel="control" if path.startswith("/control") else "http",
@@ -115,18 +119,18 @@ class Server:
                 headers={name.lower(): value for name, value in request.headers.items()},
                 body=body,
             ),
-            self._clock(),
+            now_ms,
         )
         at = next(index for index, delivery in enumerate(delivered) if isinstance(delivery, Reply | Hangup))
         answer = delivered[at]
-        self._deliver(delivered[:at])
+        self._deliver(delivered[:at], now_ms)
         if answer.delay_ms if isinstance(answer, Reply | Hangup) else 0:
             # A late answer must not hold back the frames behind it.
-            self._deliver(delivered[at + 1 :])
+            self._deliver(delivered[at + 1 :], now_ms)
             await asyncio.sleep(answer.delay_ms / 1000)  # type: ignore[union-attr]
             return await self._answer(request, answer)
         response = await self._answer(request, answer)
-        self._deliver(delivered[at + 1 :])
+        self._deliver(delivered[at + 1 :], now_ms)
         return response
 
     @staticmethod
@@ -160,27 +164,32 @@ class Server:
         finally:
             del self._streams[connection_id]
             writer.cancel()
-            self._deliver(self._engine.closed(connection_id, self._clock()))
+            now_ms = self._clock()
+            self._deliver(self._engine.closed(connection_id, now_ms), now_ms)
         return socket
 
     async def _read(self, socket: web.WebSocketResponse, channel: Channel, connection_id: int) -> None:
         async for message in socket:
+            now_ms = self._clock()
             if message.type is WSMsgType.TEXT:
                 body = message.data.encode()
                 request = Request(channel=channel, body=body, connection_id=connection_id)
-                self._deliver(self._engine.handle(request, self._clock()))
+                self._deliver(self._engine.handle(request, now_ms), now_ms)
             elif message.type is WSMsgType.PING:
-                self._deliver(self._engine.ping(connection_id, bytes(message.data), self._clock()))
+                self._deliver(self._engine.ping(connection_id, bytes(message.data), now_ms), now_ms)
             elif message.type is WSMsgType.ERROR:
                 return
 
-    def _deliver(self, deliveries: Iterable[Delivery]) -> None:
+    def _deliver(self, deliveries: Iterable[Delivery], now_ms: int) -> None:
+        self._flush(now_ms)
         for delivery in deliveries:
             if isinstance(delivery, Pong):
                 self._enqueue(delivery)
             elif isinstance(delivery, Send | Close):
                 if delivery.delay_ms:
-                    asyncio.get_running_loop().call_later(delivery.delay_ms / 1000, self._enqueue, delivery)
+                    # A queue of our own: the loop's timers do not keep the order of equal times.
+                    self._planned += 1
+                    heapq.heappush(self._late, (now_ms + delivery.delay_ms, self._planned, delivery))
                 else:
                     self._enqueue(delivery)
         self._rearm()
@@ -192,14 +201,22 @@ class Server:
 
     def _rearm(self) -> None:
         due_ms = self._engine.next_due_ms()
+        if self._late and (due_ms is None or self._late[0][0] < due_ms):
+            due_ms = self._late[0][0]
         if due_ms is None or (self._timer is not None and due_ms == self._timer_due_ms):
             return
         if self._timer is not None:
             self._timer.cancel()
-        wait_s = max(0, due_ms - self._clock()) / 1000
         self._timer_due_ms = due_ms
+        wait_s = max(0, due_ms - self._clock()) / 1000
         self._timer = asyncio.get_running_loop().call_later(wait_s, self._tick)
 
     def _tick(self) -> None:
         self._timer = None
-        self._deliver(self._engine.tick(self._clock()))
+        now_ms = self._clock()
+        self._flush(now_ms)
+        self._deliver(self._engine.tick(now_ms), now_ms)
+
+    def _flush(self, now_ms: int) -> None:
+        while self._late and self._late[0][0] <= now_ms:
+            self._enqueue(heapq.heappop(self._late)[2])

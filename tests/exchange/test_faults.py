@@ -485,12 +485,44 @@ def test_spent_faults_stay_listed_until_cleared(trader: Trader) -> None:
 
 
 def test_every_fault_of_the_list_is_known() -> None:
-    assert NAMES == set(
-        """
-        lose_request lose_reply delay_reply delay_push error drop_push duplicate_push reorder_push cut_private cut_trade
-        silent refuse_auth refuse_topic push_before_ack fill_before_order_push reject_after_ack realtime_lag history_lag
-        realtime_cleared partial_page clock_skew rate_limit ban late_fill overfill double_filled foreign_order
-        manual_close funding adl liquidation settle poison_frame unknown_enum missing_key empty_numbers
-        shrink_reduce_only split_reduce_only move_price_to_band
-        """.split()
-    )
+    assert NAMES == {
+        "lose_request",
+        "lose_reply",
+        "delay_reply",
+        "delay_push",
+        "error",
+        "drop_push",
+        "duplicate_push",
+        "reorder_push",
+        "cut_private",
+        "cut_trade",
+        "silent",
+        "refuse_auth",
+        "refuse_topic",
+        "push_before_ack",
+        "fill_before_order_push",
+        "reject_after_ack",
+        "realtime_lag",
+        "history_lag",
+        "realtime_cleared",
+        "partial_page",
+        "clock_skew",
+        "rate_limit",
+        "ban",
+        "late_fill",
+        "overfill",
+        "double_filled",
+        "foreign_order",
+        "manual_close",
+        "funding",
+        "adl",
+        "liquidation",
+        "settle",
+        "poison_frame",
+        "unknown_enum",
+        "missing_key",
+        "empty_numbers",
+        "shrink_reduce_only",
+        "split_reduce_only",
+        "move_price_to_band",
+    }

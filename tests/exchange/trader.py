@@ -41,7 +41,7 @@ class Trader:
     def __init__(
         self, engine: Engine | None = None, *, api_key: str = API_KEY, api_secret: str = API_SECRET, **options: Any
     ) -> None:
-        self.engine = engine if engine is not None else Engine(**options)
+        self.engine = engine or Engine(api_key=api_key, api_secret=api_secret, **options)
         self.now_ms = START_MS
         self.clock_off_ms = 0
         self.recv_window = WINDOW

@@ -1,9 +1,9 @@
 """
 The boundary between pykka and our actors.
 
-pykka's semantics, and what stands against each: an exception in a `tell` kills the actor and drops what was queued, and a
-`BaseException` stops every actor of the process, the host's too. So everything a handler raises is caught here, and the
-actor decides what becomes of its message. Inboxes belong to whoever made them and outlive the actor.
+pykka's semantics, and what stands against each: an exception in a `tell` kills the actor and drops what was queued, and
+a `BaseException` stops every actor of the process, the host's too. So everything a handler raises is caught here, and
+the actor decides what becomes of its message. Inboxes belong to whoever made them and outlive the actor.
 """
 
 from __future__ import annotations
@@ -34,6 +34,22 @@ class Inbox:
 
     def depth(self) -> int:
         return self._queue.qsize()
+
+    def ask(self, message: object, timeout_s: float) -> object:
+        """The actor's answer, or None at the time-out; only from outside or downward, upward it deadlocks."""
+        future: pykka.ThreadingFuture[object] = pykka.ThreadingFuture()
+        self._queue.put(Envelope(message, reply_to=future))
+        try:
+            return future.get(timeout=timeout_s)
+        except pykka.Timeout:
+            return None
+
+    def receive(self, timeout_s: float) -> object:
+        """The next message, or None at the time-out; for a mailbox that no actor reads."""
+        try:
+            return self._queue.get(timeout=timeout_s).message
+        except queue.Empty:
+            return None
 
     # pykka's side.
 
@@ -103,9 +119,10 @@ class Threads:
     def mailbox(self, name: str) -> Inbox:
         return Inbox(name)
 
-    def start(self, actor: type[pykka.ThreadingActor], mailbox: Inbox, *args: Any) -> pykka.ActorRef[Any]:
-        ref = actor.start(mailbox, *args)
-        return ref
+    def start(
+        self, actor: type[pykka.ThreadingActor], mailbox: Inbox, *args: Any, **kwargs: Any
+    ) -> pykka.ActorRef[Any]:
+        return actor.start(mailbox, *args, **kwargs)
 
 
 def name_thread(prefix: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import pykka
 from attrs import frozen
 
-from hean.core.calls import Call, Reply
+from hean.core.calls import Call, Phase, Reply
 from hean.core.types import Ms
 
 
@@ -23,8 +23,14 @@ class Mailbox(Protocol):
     def tell(self, message: object) -> None:
         """Queue a message; never waits, never raises."""
 
+    def ask(self, message: object, timeout_s: float) -> object:
+        """The answer, or None at the time-out. From outside or downward only."""
+
     def depth(self) -> int:
         """How many messages wait."""
+
+    def leftover(self) -> list[object]:
+        """Take out all messages that no actor handled."""
 
 
 class Clock(Protocol):
@@ -50,7 +56,7 @@ class Spawner(Protocol):
     def mailbox(self, name: str) -> Any:
         """A new mailbox."""
 
-    def start(self, actor: type[pykka.ThreadingActor], mailbox: Any, *args: Any) -> pykka.ActorRef[Any]:
+    def start(self, actor: type[pykka.ThreadingActor], mailbox: Any, *args: Any, **kwargs: Any) -> pykka.ActorRef[Any]:
         """Start an actor of that class on that mailbox."""
 
 
@@ -67,16 +73,14 @@ class Wire(Protocol):
 class Socket(Protocol):
     """One connection of a stream."""
 
-    def send(self, text: str) -> None:
-        """
-        Send one text frame.
-
-        Raises:
-            OSError: the connection is gone; its closing is reported separately.
-        """
+    def send(self, text: str) -> Phase:
+        """Send one text frame; never raises. How far it got: a lost connection is told separately."""
 
     def close(self, why: str) -> None:
         """Close without waiting."""
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the reader to end; whether it has."""
 
 
 class Sockets(Protocol):

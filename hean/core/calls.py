@@ -233,6 +233,17 @@ def group_of(call: Call) -> Group:
             return Group.QUERY
 
 
+def category_of(call: Call) -> Category:
+    """Whose budget a call draws on; linear where it does not say."""
+    match call:
+        case CreateOrder(request=request) | PreCheck(request=request):
+            return request.category
+        case QueryTime() | QueryKey() | QueryAccount():
+            return Category.LINEAR
+        case _:
+            return call.category
+
+
 @frozen(kw_only=True)
 class Verdict:
     """

@@ -510,6 +510,26 @@ class OrderSnapshot:
 
 
 @frozen(kw_only=True)
+class Decision:
+    """
+    What was decided of a cancel, an amend or a resolve.
+
+    Attributes:
+        decided: "sent", "waiting" (for evidence, or for another request to be answered), "done" (nothing had to be
+            sent), or "denied".
+        why: for people.
+    """
+
+    decided: str
+    why: str = ""
+
+    @property
+    def taken(self) -> bool:
+        """It was not refused."""
+        return self.decided != "denied"
+
+
+@frozen(kw_only=True)
 class Event:
     """
     One thing that happened, as published, journalled and logged.

@@ -1,0 +1,267 @@
+"""
+The door for signals: known or new, allowed or denied; an order's intent is in the journal before anybody acts on it.
+
+Runs on the strategy's thread, so that a denial is known when `submit` returns. One lock makes the look-up and the
+registration of an ID one step: the same signal from many threads at once is one order.
+"""
+
+from __future__ import annotations
+
+import threading
+from enum import StrEnum
+from typing import TypeVar
+
+from attrs import evolve
+
+from hean.actors.context import Context, event_fields, record_of
+from hean.actors.messages import Adopt
+from hean.actors.registry import Cell, Slot
+from hean.actors.scribe import order_entry
+from hean.actors.supervisor import order_of
+from hean.core import checks, ids, plain
+from hean.core.checks import Gates
+from hean.core.record import Order
+from hean.core.types import (
+    ZERO,
+    Category,
+    Denial,
+    DenyReason,
+    Event,
+    EventType,
+    Instrument,
+    Ms,
+    OrderLinkId,
+    OrderRequest,
+    OrderSnapshot,
+    OrderState,
+    OrderStatus,
+    OrderType,
+    Side,
+    Signal,
+)
+from hean.errors import JournalError
+from hean.journal import Batch, OrderEntry, Record
+
+Word = TypeVar("Word", bound=StrEnum)
+
+
+class Admission:
+    """
+    Takes signals in.
+
+    Args:
+        context: the router's shared things.
+        max_open: orders that may be tracked and not settled.
+    """
+
+    def __init__(self, context: Context, max_open: int) -> None:
+        self._context = context
+        self._max_open = max_open
+        self._lock = threading.Lock()
+
+    def admit(self, signal: Signal) -> Cell:
+        """
+        The cell of the signal's order: known, new, or denied.
+
+        Raises:
+            JournalError: a denial could not be remembered; nothing was sent.
+        """
+        problem = ids.identity_problem(signal)
+        if problem is not None:
+            return self._deny(signal, problem, ids.denied_link_id(signal))
+        link_id = ids.order_link_id(signal.strategy_id, signal.signal_id, signal.leg)
+        digest = ids.payload_digest(signal)
+        with self._lock:
+            known = self.known(link_id)
+            if known is None:
+                return self._enter(signal, link_id, digest)
+        if known.digest == digest:
+            self._context.observe("signal.known", {"order_link_id": link_id, "signal_id": signal.signal_id})
+            return known
+        denial = Denial(
+            reason=DenyReason.DUPLICATE_ID,
+            detail=f"signal {signal.signal_id} leg {signal.leg} of {signal.strategy_id} was submitted before with "
+            "another payload; the first order is untouched. Give a changed wish a new signal_id",
+        )
+        with self._lock:
+            other_id = ids.denied_link_id(signal)
+            return self.known(other_id) or self._deny(signal, denial, other_id)
+
+    def known(self, link_id: OrderLinkId) -> Cell | None:
+        """The cell of an order that this process or the journal knows."""
+        registry = self._context.registry
+        cell = registry.cell(link_id)
+        if cell is not None:
+            return cell
+        entry = self._context.journal.order(link_id)
+        if entry is None:
+            return None
+        order = order_of(entry)
+        snapshot = order.snapshot() if isinstance(order, Order) else order
+        return registry.keep(link_id, Cell(snapshot, entry.digest))
+
+    def _enter(self, signal: Signal, link_id: OrderLinkId, digest: str) -> Cell:
+        context = self._context
+        now_ms = context.now_ms()
+        checked = checks.check(signal, self._instrument(signal), self._gates(signal), now_ms)
+        if isinstance(checked, Denial):
+            return self._deny(signal, checked, link_id)
+        order = Order.of(checked)
+        event = self._received(checked)
+        try:
+            context.journal.commit(
+                Batch(at_ms=now_ms, records=(_signal_record(signal, event),), order=order_entry(order, digest))
+            )
+        except JournalError as error:
+            # Without its intent in the journal nothing may be sent; the strategy is told at once.
+            context.gate.halted_why = f"journal: {error}"
+            denial = Denial(reason=DenyReason.JOURNAL_FAILED, detail=str(error))
+            return self._denied_cell(signal, denial, link_id, digest)
+        cell = Cell(order.snapshot(), digest)
+        slot = Slot(link_id, context.ports.spawner.mailbox(f"order {link_id}"), cell)
+        context.registry.track(slot)
+        context.tell_world((event,))
+        context.to.supervisor.tell(Adopt(order=order, resumed=False))
+        return cell
+
+    def _instrument(self, signal: Signal) -> Instrument | None:
+        return self._context.instruments.get(_key_of(signal))
+
+    def _gates(self, signal: Signal) -> Gates:
+        context, gate = self._context, self._context.gate
+        symbol_why = gate.symbols.get(_key_of(signal), "")
+        active, conditional = self._active(signal)
+        return Gates(
+            stopped=gate.stopped,
+            halted=bool(gate.halted_why),
+            halted_why=gate.halted_why,
+            symbol_reducing=bool(symbol_why),
+            symbol_why=symbol_why,
+            breaker_open=bool(gate.breaker_why),
+            breaker_why=gate.breaker_why,
+            live=gate.live,
+            live_why=gate.live_why,
+            max_age_ms=context.policy.max_age_ms,
+            open_orders=context.registry.count(),
+            max_open_orders=self._max_open,
+            symbol_orders=active,
+            symbol_conditionals=conditional,
+        )
+
+    def _active(self, signal: Signal) -> tuple[int, int]:
+        snapshots = [
+            slot.cell.snapshot
+            for slot in self._context.registry.slots()
+            if slot.cell.snapshot.symbol == signal.symbol and slot.cell.snapshot.outcome is None
+        ]
+        conditional = sum(1 for snapshot in snapshots if snapshot.status == OrderStatus.UNTRIGGERED)
+        return len(snapshots), conditional
+
+    def _received(self, request: OrderRequest) -> Event:
+        return Event(
+            type=EventType.SIGNAL,
+            at_ms=request.submitted_ms,
+            correlation_id=request.correlation_id,
+            signal_id=request.signal_id,
+            order_link_id=request.order_link_id,
+            category=request.category,
+            symbol=request.symbol,
+            reason="received",
+            detail=f"{request.side} {request.qty} {request.symbol} {request.order_type}",
+        )
+
+    def _deny(self, signal: Signal, denial: Denial, link_id: OrderLinkId) -> Cell:
+        digest = ids.payload_digest(signal)
+        cell = self._denied_cell(signal, denial, link_id, digest)
+        snapshot = cell.snapshot
+        received = Event(
+            type=EventType.SIGNAL,
+            at_ms=self._context.now_ms(),
+            correlation_id=snapshot.correlation_id,
+            signal_id=snapshot.signal_id,
+            order_link_id=link_id,
+            symbol=snapshot.symbol,
+            reason="received",
+        )
+        blocked = evolve(
+            received,
+            type=EventType.RISK_BLOCKED,
+            reason=str(denial.reason),
+            detail=denial.detail,
+            order=snapshot,
+        )
+        entry = OrderEntry(
+            order_link_id=link_id,
+            digest=digest,
+            state=snapshot.state,
+            settled=True,
+            order_id=None,
+            correlation_id=snapshot.correlation_id,
+            signal_id=snapshot.signal_id,
+            strategy_id=snapshot.strategy_id,
+            symbol=snapshot.symbol,
+            category=snapshot.category,
+            submitted_ms=received.at_ms,
+            updated_ms=received.at_ms,
+            body=plain.dumps(snapshot),
+        )
+        records = (_signal_record(signal, received), record_of(blocked))
+        try:
+            self._context.journal.commit(Batch(at_ms=received.at_ms, records=records, order=entry))
+        except JournalError as error:
+            self._context.gate.halted_why = f"journal: {error}"
+            self._context.observe("journal.failed", {"error": str(error), **event_fields(blocked)})
+            self._context.bus.publish((received, blocked))
+            return cell
+        self._context.tell_world((received, blocked))
+        return self._context.registry.keep(link_id, cell)
+
+    def _denied_cell(self, signal: Signal, denial: Denial, link_id: OrderLinkId, digest: str) -> Cell:
+        """A picture of what was wished for, as far as it can be shown; it never was an order."""
+        snapshot = OrderSnapshot(
+            order_link_id=link_id,
+            correlation_id=ids.correlation_id(signal) if ids.identity_problem(signal) is None else link_id,
+            strategy_id=_text(signal.strategy_id),
+            signal_id=_text(signal.signal_id),
+            category=_word(Category, signal.category, Category.LINEAR),
+            symbol=_text(signal.symbol),
+            side=_word(Side, signal.side, Side.BUY),
+            order_type=_word(OrderType, signal.order_type, OrderType.MARKET),
+            state=OrderState.DENIED,
+            outcome=OrderState.DENIED,
+            qty=ZERO,
+            price=None,
+            cum_exec_qty=ZERO,
+            leaves_qty=ZERO,
+            avg_price=None,
+            deny_reason=denial.reason,
+            reason=denial.detail,
+            updated_ms=Ms(self._context.now_ms()),
+        )
+        return Cell(snapshot, digest)
+
+
+def _key_of(signal: Signal) -> tuple[Category, str]:
+    # A signal may hold anything, what cannot be hashed included.
+    category, symbol = _word(Category, signal.category, Category.LINEAR), _text(signal.symbol)
+    return category, symbol
+
+
+def _word(kind: type[Word], value: object, otherwise: Word) -> Word:
+    try:
+        return kind(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return otherwise
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else repr(value)[:100]
+
+
+def _signal_record(signal: Signal, event: Event) -> Record:
+    return Record(
+        kind="signal",
+        body=plain.dumps({"signal": plain.to_plain(signal), "event": plain.to_plain(event)}),
+        order_link_id=event.order_link_id,
+        correlation_id=event.correlation_id,
+    )

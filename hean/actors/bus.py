@@ -1,0 +1,101 @@
+"""
+Events on their way to the strategy: a bounded log to read from, and callbacks on a thread of their own.
+
+No actor ever waits for a reader or runs user code. Whoever is too slow loses the oldest events and is told how many.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+
+from hean.core.types import Event, EventType, Ms
+
+Handler = Callable[[Event], object]
+
+
+class Bus:
+    """
+    Every event of this router since its start, the newest `bound` of them.
+
+    Args:
+        bound: events kept.
+        now_ms: our clock, for the event that reports an overflow.
+        failed: told when a handler raised: the event type and the error.
+    """
+
+    def __init__(
+        self, bound: int, now_ms: Callable[[], Ms], failed: Callable[[EventType, BaseException], None]
+    ) -> None:
+        self._now_ms = now_ms
+        self._failed = failed
+        self._changed = threading.Condition()
+        self._events: deque[Event] = deque(maxlen=bound)
+        self._next = 0
+        self._closed = False
+        self._handlers: dict[EventType, list[Handler]] = {}
+        self._thread: threading.Thread | None = None
+
+    def publish(self, events: Iterable[Event]) -> None:
+        """Append events; never waits for a reader."""
+        with self._changed:
+            before = self._next
+            for event in events:
+                self._events.append(event)
+                self._next += 1
+            if self._next != before:
+                self._changed.notify_all()
+
+    def read(self, timeout_s: float | None) -> Iterator[Event]:
+        """Events since the router's start, oldest first; ends after `timeout_s` without one, or at the stop."""
+        return self._read(0, timeout_s)
+
+    def subscribe(self, type_: EventType, handler: Handler) -> None:
+        """Call `handler` for each event of that type from now on, on the bus's thread."""
+        with self._changed:
+            self._handlers.setdefault(type_, []).append(handler)
+            if self._thread is None and not self._closed:
+                self._thread = threading.Thread(
+                    target=self._call, args=(self._next,), name="hean-callbacks", daemon=True
+                )
+                self._thread.start()
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """No more events; readers end once they have read what is there."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout_s)
+
+    def _read(self, cursor: int, timeout_s: float | None) -> Iterator[Event]:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda at=cursor: self._next > at or self._closed, timeout_s)  # type: ignore[misc]
+                if self._next <= cursor:
+                    return
+                oldest = self._next - len(self._events)
+                lost = max(oldest - cursor, 0)
+                first = max(cursor - oldest, 0)
+                batch = [self._events[index] for index in range(first, len(self._events))]
+                cursor = self._next
+            if lost:
+                yield self._overflow(lost)
+            yield from batch
+
+    def _overflow(self, lost: int) -> Event:
+        return Event(
+            type=EventType.ERROR,
+            at_ms=self._now_ms(),
+            reason="events_lost",
+            detail=f"{lost} events were dropped because this reader was too slow; the journal has them: `hean trace`",
+        )
+
+    def _call(self, cursor: int) -> None:
+        for event in self._read(cursor, None):
+            for handler in tuple(self._handlers.get(event.type, ())):
+                try:
+                    handler(event)
+                except BaseException as error:  # noqa: BLE001 - user code must not end the thread of all callbacks
+                    self._failed(event.type, error)

@@ -1,0 +1,123 @@
+"""What every actor of one router shares: its ports, its memory, its addresses, and the gate of its submits."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+
+from attrs import define, field, frozen
+
+from hean.actors.bus import Bus
+from hean.actors.ports import Mailbox, Ports
+from hean.actors.registry import Registry
+from hean.core import plain
+from hean.core.record import OrderPolicy
+from hean.core.types import Category, Event, EventType, Instrument, Ms, PositionSnapshot
+from hean.journal import Batch, Journal, Record
+
+Observe = Callable[[str, dict[str, object]], None]
+
+
+@define
+class Gate:
+    """
+    What keeps signals out, written by the actors, read by the submitter; each attribute is replaced whole.
+
+    Attributes:
+        live: the private stream is LIVE and the first reconciliation is through.
+        halted_why: "" while not halted.
+        symbols: (category, symbol) -> why only reduce-only orders pass.
+    """
+
+    live: bool = False
+    live_why: str = "not started"
+    halted_why: str = ""
+    breaker_why: str = ""
+    stopped: bool = False
+    symbols: dict[tuple[str, str], str] = field(factory=dict)
+    live_event: threading.Event = field(factory=threading.Event)
+
+    def set_live(self, live: bool, why: str) -> None:
+        self.live_why = why
+        self.live = live
+        if live:
+            self.live_event.set()
+        else:
+            self.live_event.clear()
+
+
+@frozen(kw_only=True)
+class Addresses:
+    """Where the shared actors are told things."""
+
+    supervisor: Mailbox
+    gateway: Mailbox
+    stream: Mailbox
+    portfolio: Mailbox
+    external: Mailbox
+    reconciler: Mailbox
+
+
+@define(kw_only=True)
+class Context:
+    """
+    One router's shared things.
+
+    Attributes:
+        observe: counts and logs one observation by name; never raises.
+        instruments: what orders must fit; replaced when refreshed.
+        positions: the portfolio's, replaced whole at each change.
+    """
+
+    ports: Ports
+    journal: Journal
+    bus: Bus
+    registry: Registry
+    gate: Gate
+    policy: OrderPolicy
+    to: Addresses
+    observe: Observe
+    instruments: dict[tuple[Category, str], Instrument] = field(factory=dict)
+    positions: Mapping[tuple[Category, str, int], PositionSnapshot] = field(factory=dict)
+
+    def now_ms(self) -> Ms:
+        return self.ports.clock.now_ms()
+
+    def announce(self, event: Event, *, records: tuple[Record, ...] = ()) -> None:
+        """
+        Journal an event of no order, publish and log it.
+
+        Raises:
+            JournalError: it could not be remembered; nothing was published.
+        """
+        self.journal.commit(Batch(at_ms=event.at_ms, records=(*records, record_of(event))))
+        self.tell_world((event,))
+
+    def tell_world(self, events: tuple[Event, ...]) -> None:
+        """Publish and log events that the journal has."""
+        self.bus.publish(events)
+        for event in events:
+            self.observe(f"event.{event.type}", event_fields(event))
+
+    def status(self, reason: str, detail: str, **parts: object) -> None:
+        """Announce a STATUS event."""
+        self.announce(Event(type=EventType.STATUS, at_ms=self.now_ms(), reason=reason, detail=detail, **parts))  # type: ignore[arg-type]
+
+
+def record_of(event: Event) -> Record:
+    """An event as a line of the audit chain."""
+    return Record(
+        kind="event",
+        body=plain.dumps(event),
+        order_link_id=event.order_link_id,
+        correlation_id=event.correlation_id,
+    )
+
+
+def event_fields(event: Event) -> dict[str, object]:
+    """The parts of an event that a log line shows."""
+    names = ("correlation_id", "signal_id", "order_link_id", "order_id", "exec_id", "symbol", "reason", "detail")
+    fields: dict[str, object] = {name: getattr(event, name) for name in names if getattr(event, name)}
+    if event.event_ms is not None:
+        fields["event_ms"] = event.event_ms
+    return fields

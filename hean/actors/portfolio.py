@@ -1,0 +1,228 @@
+"""The actor of all positions: folds executions, compares with the exchange, and lets orders settle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hean.actors.boundary import Boundary
+from hean.actors.context import Context, record_of
+from hean.actors.messages import Answered, Confirm, Fold, Ping, PositionsSeen, Send
+from hean.core import plain
+from hean.core.calls import Page, QueryPositions
+from hean.core.facts import Settled
+from hean.core.position import Change, PositionBook, Verdict
+from hean.core.types import (
+    ZERO,
+    Category,
+    Event,
+    EventType,
+    Execution,
+    Instrument,
+    Ms,
+    PositionRow,
+    PositionSnapshot,
+)
+from hean.journal import Batch, Journal, PositionEntry
+
+Key = tuple[Category, str, int]
+
+# A position row usually follows its execution on the stream at once: it is asked for only when it does not.
+CONFIRM_GRACE_MS = 500
+CONFIRM_CAP_MS = 10_000
+
+
+class PortfolioActor(Boundary):
+    """
+    Owns the books. `positions` is replaced whole at each change, so that any thread may read it.
+
+    Args:
+        mailbox: its own.
+        context: the router's shared things.
+        books: as the journal gave them back.
+    """
+
+    def __init__(self, mailbox: Any, context: Context, books: dict[Key, PositionBook]) -> None:
+        super().__init__(mailbox)
+        self._context = context
+        self._books = books
+        self._rows: dict[Key, PositionRow] = {}
+        self._waiting: dict[Key, list[Confirm]] = {}
+        self._asked: dict[Key, int] = {}
+        context.positions = {key: book.snapshot for key, book in books.items()}
+
+    def handle(self, message: Any) -> Any:
+        match message:
+            case Fold():
+                self._fold(message)
+            case Confirm():
+                self._waiting.setdefault(_key_of(message), []).append(message)
+                self._settle(_key_of(message))
+                self._ask_later(_key_of(message))
+            case PositionsSeen():
+                for row in message.rows:
+                    self._see(row)
+            case ("ask", category, symbol, position_idx):
+                self._ask((category, symbol, position_idx))
+            case Answered():
+                page = message.reply.result
+                if isinstance(page, Page):
+                    for row in page.positions:
+                        self._see(row)
+            case Ping():
+                return True
+            case _:
+                raise TypeError(f"unexpected message {message!r}")
+        return None
+
+    def crashed(self, message: Any, error: BaseException) -> None:
+        self._context.observe(
+            "actor.crash", {"actor": "portfolio", "what": type(message).__name__, "error": repr(error)}
+        )
+
+    def _book(self, key: Key) -> PositionBook:
+        book = self._books.get(key)
+        if book is None:
+            instrument = self._context.instruments.get(key[:2])
+            book = PositionBook(*key, settle_coin=instrument.settle_coin if instrument is not None else "")
+            self._books[key] = book
+        return book
+
+    def _fold(self, message: Fold) -> None:
+        execution = message.execution
+        key = (execution.category, execution.symbol, message.position_idx)
+        changes = self._book(key).fold(execution, reduce_only=message.reduce_only)
+        self._publish(key, changes, message)
+        self._settle(key)
+
+    def _publish(self, key: Key, changes: tuple[Change, ...], cause: Fold) -> None:
+        if not changes:
+            return
+        execution = cause.execution
+        now_ms = self._context.now_ms()
+        events = tuple(
+            Event(
+                type=change.kind,
+                at_ms=now_ms,
+                event_ms=execution.exec_ms,
+                correlation_id=cause.correlation_id,
+                signal_id=cause.signal_id,
+                order_link_id=execution.order_link_id,
+                order_id=execution.order_id,
+                exec_id=execution.exec_id,
+                category=execution.category,
+                symbol=execution.symbol,
+                reason="refolded" if change.refolded else str(execution.exec_type),
+                detail=_sized(change.position),
+                execution=execution,
+                position=change.position,
+            )
+            for change in changes
+        )
+        crossed = [change for change in changes if change.crossed_zero]
+        if crossed:
+            events += (
+                Event(
+                    type=EventType.RECONCILIATION_ALERT,
+                    at_ms=now_ms,
+                    correlation_id=cause.correlation_id,
+                    order_link_id=execution.order_link_id,
+                    exec_id=execution.exec_id,
+                    category=execution.category,
+                    symbol=execution.symbol,
+                    reason="crossed_zero",
+                    detail=f"a reduce-only execution left {_sized(crossed[-1].position)}; asking the exchange",
+                ),
+            )
+            self._ask(key)
+        self._context.journal.commit(Batch(at_ms=now_ms, records=tuple(record_of(event) for event in events)))
+        self._context.positions = {**self._context.positions, key: self._books[key].snapshot}
+        self._context.tell_world(events)
+
+    def _see(self, row: PositionRow) -> None:
+        key = (row.category, row.symbol, row.position_idx)
+        known = self._rows.get(key)
+        if known is not None and row.seq < known.seq:
+            return
+        self._rows[key] = row
+        self._settle(key)
+
+    def _settle(self, key: Key) -> None:
+        waiting, row = self._waiting.get(key), self._rows.get(key)
+        if not waiting or row is None:
+            return
+        if self._book(key).agree(row).verdict is not Verdict.CONFIRMED:
+            return
+        left = []
+        for confirm in waiting:
+            if confirm.seq > row.seq:
+                left.append(confirm)
+                continue
+            slot = self._context.registry.slot(confirm.order_link_id)
+            if slot is not None:
+                slot.tell(Settled(seq=confirm.seq))
+        if left:
+            self._waiting[key] = left
+        else:
+            del self._waiting[key]
+            self._asked.pop(key, None)
+
+    def _ask_later(self, key: Key) -> None:
+        if key not in self._waiting:
+            return
+        delay_ms = min(CONFIRM_GRACE_MS * 2 ** min(self._asked.get(key, 0), 10), CONFIRM_CAP_MS)
+        self._context.ports.timers.after(delay_ms, self.mailbox, ("ask", *key), ("portfolio", *map(str, key)))
+
+    def _ask(self, key: Key) -> None:
+        if key in self._waiting:
+            self._asked[key] = self._asked.get(key, 0) + 1
+            self._ask_later(key)
+        call = QueryPositions(category=key[0], symbol=key[1])
+        self._context.to.gateway.tell(Send(tag="position", call=call, answer_to=self.mailbox))
+
+
+def _key_of(confirm: Confirm) -> Key:
+    category, symbol, position_idx = confirm.symbol_key
+    return Category(category), symbol, position_idx
+
+
+def _sized(position: PositionSnapshot) -> str:
+    return f"{position.side} {position.size} at {position.avg_price}" if position.size > ZERO else "flat"
+
+
+def opening_balance(row: PositionRow) -> PositionEntry:
+    """The exchange's row as the journal keeps it: what is at or below its seq is not folded again."""
+    return PositionEntry(category=row.category, symbol=row.symbol, position_idx=row.position_idx, body=plain.dumps(row))
+
+
+def adopted(row: PositionRow, at_ms: Ms) -> Event:
+    """The event that tells of an opening balance."""
+    return Event(
+        type=EventType.POSITION_ADOPTED,
+        at_ms=at_ms,
+        event_ms=row.updated_ms,
+        category=row.category,
+        symbol=row.symbol,
+        reason="opening_balance",
+        detail=f"{row.side} {row.size} at {row.avg_price}, seq {row.seq}",
+    )
+
+
+def restore_books(journal: Journal, instruments: Mapping[tuple[Category, str], Instrument]) -> dict[Key, PositionBook]:
+    """The books as the journal gives them back: opening balances, then every execution since."""
+    books: dict[Key, PositionBook] = {}
+
+    def book(category: Category, symbol: str, position_idx: int) -> PositionBook:
+        instrument = instruments.get((category, symbol))
+        coin = instrument.settle_coin if instrument is not None else ""
+        key = (category, symbol, position_idx)
+        if key not in books:
+            books[key] = PositionBook(category, symbol, position_idx, settle_coin=coin)
+        return books[key]
+
+    for entry in journal.positions():
+        book(Category(entry.category), entry.symbol, entry.position_idx).adopt(plain.loads(PositionRow, entry.body))
+    for row in journal.executions():
+        execution = plain.loads(Execution, row.body)
+        book(execution.category, execution.symbol, row.position_idx).fold(execution)
+    return books

@@ -1,0 +1,139 @@
+"""
+Which orders are tracked, and where to tell them something.
+
+Read by every thread, written by the submitter and the supervisor. The lock is held for dictionary work alone.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable
+
+from hean.actors.ports import Mailbox
+from hean.core.types import OrderId, OrderLinkId, OrderSnapshot, OrderState
+
+
+class Cell:
+    """The newest snapshot of one order, and those who wait for a better one. What a ticket looks at."""
+
+    __slots__ = ("__weakref__", "_changed", "_snapshot", "digest")
+
+    def __init__(self, snapshot: OrderSnapshot, digest: str) -> None:
+        self.digest = digest
+        self._snapshot = snapshot
+        self._changed = threading.Condition()
+
+    @property
+    def snapshot(self) -> OrderSnapshot:
+        return self._snapshot
+
+    def publish(self, snapshot: OrderSnapshot) -> None:
+        """Replace the snapshot and wake who waits."""
+        with self._changed:
+            self._snapshot = snapshot
+            self._changed.notify_all()
+
+    def wait(self, enough: Callable[[OrderSnapshot], bool], timeout_s: float | None) -> OrderSnapshot:
+        """The first snapshot that is enough, or the newest at the time-out."""
+        with self._changed:
+            self._changed.wait_for(lambda: enough(self._snapshot), timeout_s)
+            return self._snapshot
+
+
+class Slot:
+    """The place of one tracked order: its mailbox, which outlives its actors, and its cell."""
+
+    __slots__ = ("_lock", "_open", "cell", "crashes", "mailbox", "order_link_id")
+
+    def __init__(self, order_link_id: OrderLinkId, mailbox: Mailbox, cell: Cell) -> None:
+        self.order_link_id = order_link_id
+        self.mailbox = mailbox
+        self.cell = cell
+        self.crashes = 0
+        self._open = True
+        self._lock = threading.Lock()
+
+    def tell(self, message: object) -> bool:
+        """Queue a message; False when the order has retired and the supervisor must be told instead."""
+        with self._lock:
+            if self._open:
+                self.mailbox.tell(message)
+            return self._open
+
+    def retire(self) -> None:
+        """From here on nothing more gets into the mailbox."""
+        with self._lock:
+            self._open = False
+
+
+class Registry:
+    """Tracked orders by both of their IDs, and the cells of all orders that somebody still holds a ticket of."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._slots: dict[OrderLinkId, Slot] = {}
+        self._links: dict[OrderId, OrderLinkId] = {}
+        self._cells: weakref.WeakValueDictionary[OrderLinkId, Cell] = weakref.WeakValueDictionary()
+
+    def slot(self, order_link_id: str) -> Slot | None:
+        return self._slots.get(OrderLinkId(order_link_id))
+
+    def owner(self, order_link_id: str, order_id: str) -> Slot | None:
+        """The tracked order of that link ID, else of that order ID."""
+        slot = self._slots.get(OrderLinkId(order_link_id))
+        if slot is None and order_id:
+            link = self._links.get(OrderId(order_id))
+            slot = None if link is None else self._slots.get(link)
+        return slot
+
+    def cell(self, order_link_id: str) -> Cell | None:
+        """The cell of an order that is tracked or that somebody holds a ticket of."""
+        with self._lock:
+            return self._cells.get(OrderLinkId(order_link_id))
+
+    def keep(self, order_link_id: OrderLinkId, cell: Cell) -> Cell:
+        """Remember a cell as long as somebody holds it; the one that is known already wins."""
+        with self._lock:
+            return self._cells.setdefault(order_link_id, cell)
+
+    def track(self, slot: Slot) -> None:
+        with self._lock:
+            self._slots[slot.order_link_id] = slot
+            self._cells[slot.order_link_id] = slot.cell
+
+    def bind(self, order_link_id: OrderLinkId, order_id: OrderId) -> bool:
+        """Remember the exchange's ID of a tracked order; True the first time."""
+        if self._links.get(order_id) == order_link_id:
+            return False
+        with self._lock:
+            self._links[order_id] = order_link_id
+        return True
+
+    def forget(self, slot: Slot) -> None:
+        """The order retired: neither ID finds it here any more, only the journal does."""
+        with self._lock:
+            self._slots.pop(slot.order_link_id, None)
+            order_id = slot.cell.snapshot.order_id
+            if order_id is not None:
+                self._links.pop(order_id, None)
+
+    def slots(self) -> tuple[Slot, ...]:
+        with self._lock:
+            return tuple(self._slots.values())
+
+    def count(self) -> int:
+        return len(self._slots)
+
+    def unbound(self, category: str, symbol: str) -> bool:
+        """Whether a tracked order of that symbol was sent and does not know its order_id yet."""
+        return any(
+            snapshot.order_id is None
+            and snapshot.attempts > 0
+            and snapshot.state not in _OVER
+            and (snapshot.category, snapshot.symbol) == (category, symbol)
+            for snapshot in (slot.cell.snapshot for slot in self.slots())
+        )
+
+
+_OVER = frozenset({OrderState.DENIED, OrderState.REJECTED, OrderState.CLOSED})

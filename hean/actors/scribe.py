@@ -1,0 +1,100 @@
+"""From what the order machine did to what the journal keeps: one batch, all or none."""
+
+from __future__ import annotations
+
+from hean.core import plain
+from hean.core.facts import Executed, Fact
+from hean.core.order import Applied
+from hean.core.record import Order
+from hean.core.types import Execution, Ms, OrderState
+from hean.journal import Batch, ExecutionEntry, ExecutionKey, OrderEntry, Record
+
+
+def batch_of(
+    applied: Applied, fact: Fact, *, at_ms: Ms, unit: float, digest: str, extra: tuple[Record, ...] = ()
+) -> Batch:
+    """
+    Everything one fact changed.
+
+    Args:
+        applied: what the machine did.
+        fact: what it was given; with `at_ms` and `unit` it is enough to do it again.
+        at_ms: our clock.
+        unit: the random number it was given.
+        digest: of the order's signal.
+        extra: records that belong to the same moment, such as the reply that the fact was read from.
+    """
+    order = applied.order
+    body = {
+        "fact": applied.fact,
+        "before": applied.before,
+        "after": order.state,
+        "unit": unit,
+        "what": plain.to_plain(fact),
+        "events": [
+            {
+                "type": event.type,
+                "reason": event.reason,
+                "detail": event.detail,
+                **({"exec_id": event.exec_id} if event.exec_id else {}),
+            }
+            for event in applied.events
+        ],
+        "effects": [type(effect).__name__ for effect in applied.effects],
+    }
+    new = isinstance(fact, Executed) and applied.fact != "executed_known"
+    return Batch(
+        at_ms=at_ms,
+        records=(
+            *extra,
+            Record(
+                kind="fact",
+                body=plain.dumps(body),
+                order_link_id=order.request.order_link_id,
+                correlation_id=order.request.correlation_id,
+            ),
+        ),
+        order=order_entry(order, digest),
+        executions=(execution_entry(fact.execution, order),) if new and isinstance(fact, Executed) else (),
+        unparked=(execution_key(fact.execution),) if isinstance(fact, Executed) else (),
+    )
+
+
+def order_entry(order: Order, digest: str) -> OrderEntry:
+    """The row that gives this order back after a crash."""
+    request = order.request
+    return OrderEntry(
+        order_link_id=request.order_link_id,
+        digest=digest,
+        state=order.state,
+        settled=order.state in {OrderState.CLOSED, OrderState.DENIED},
+        order_id=order.order_id,
+        correlation_id=request.correlation_id,
+        signal_id=request.signal_id,
+        strategy_id=request.strategy_id,
+        symbol=request.symbol,
+        category=request.category,
+        submitted_ms=request.submitted_ms,
+        updated_ms=order.updated_ms,
+        body=plain.dumps(order),
+    )
+
+
+def execution_entry(execution: Execution, order: Order | None, position_idx: int = 0) -> ExecutionEntry:
+    """The row that makes a second delivery of this execution a no-op for ever; `order` None for a foreign one."""
+    return ExecutionEntry(
+        category=execution.category,
+        symbol=execution.symbol,
+        exec_id=execution.exec_id,
+        order_link_id=order.request.order_link_id if order is not None else "",
+        order_id=execution.order_id,
+        position_idx=order.request.position_idx if order is not None else position_idx,
+        seq=execution.seq,
+        exec_ms=execution.exec_ms,
+        body=plain.dumps(execution),
+    )
+
+
+def execution_key(execution: Execution) -> ExecutionKey:
+    """What makes an execution unique."""
+    return ExecutionKey(category=execution.category, symbol=execution.symbol, exec_id=execution.exec_id)

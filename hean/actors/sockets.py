@@ -1,0 +1,43 @@
+"""The production half of the stream port: websocket connections whose frames are parsed where they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hean.actors.ports import Mailbox
+from hean.actors.stream import Received
+from hean.bybit.codec import parse_frame
+from hean.bybit.endpoints import Door
+from hean.bybit.stream import Socket
+from hean.core.session_facts import Closed, Opened
+
+
+class PrivateSockets:
+    """
+    Opens connections to the private stream.
+
+    Args:
+        url: checked by the wire package before each connect.
+        connect_timeout_s: for the handshake.
+        failed: told what a callback raised; the reader goes on.
+    """
+
+    def __init__(self, url: str, connect_timeout_s: float, failed: Callable[[BaseException], None]) -> None:
+        self._url = url
+        self._connect_timeout_s = connect_timeout_s
+        self._failed = failed
+
+    def open(self, generation: int, mailbox: Mailbox) -> Socket:
+        """Begin to connect; everything that happens is told to `mailbox` with `generation`."""
+        socket = Socket(
+            door=Door.PRIVATE,
+            url=self._url,
+            connection_id=generation,
+            on_open=lambda number: mailbox.tell(Opened(generation=number)),
+            on_frame=lambda number, raw: mailbox.tell(Received(generation=number, frame=parse_frame(raw))),
+            on_closed=lambda number, why: mailbox.tell(Closed(generation=number, why=why)),
+            on_error=lambda _, error: self._failed(error),
+            connect_timeout_s=self._connect_timeout_s,
+        )
+        socket.start()
+        return socket

@@ -1,0 +1,303 @@
+"""The actor of the private stream: runs its session machine, and takes every row to the order that owns it."""
+
+from __future__ import annotations
+
+from typing import Any, assert_never
+
+from attrs import frozen
+
+from hean.actors.boundary import Boundary
+from hean.actors.context import Context
+from hean.actors.messages import Answered, Ping, PositionsSeen, Recheck, Send, Spoiled, Undelivered, Unowned
+from hean.actors.ports import Socket, Sockets
+from hean.actors.supervisor import fact_of
+from hean.bybit.codec import (
+    AuthAck,
+    Executions,
+    Frame,
+    Orders,
+    Other,
+    Poison,
+    Pong,
+    Positions,
+    SubscribeAck,
+    ping,
+    subscription,
+)
+from hean.core import catchup, session
+from hean.core.calls import Reply
+from hean.core.session_facts import (
+    Announce,
+    AuthAnswered,
+    CancelTimer,
+    CatchUpFailed,
+    CaughtUp,
+    CloseSocket,
+    DropBuffer,
+    FrameSeen,
+    OpenFailed,
+    OpenSocket,
+    PongSeen,
+    Release,
+    SendAuth,
+    SendPing,
+    SendSubscribe,
+    SessionEffect,
+    SessionFact,
+    SessionState,
+    StartCatchUp,
+    StartTimer,
+    TimerFired,
+    TopicAnswered,
+)
+from hean.core.session_record import Session, SessionPolicy
+from hean.core.types import Event, EventType, Execution, Ms, OrderRow, OrderState, Source
+from hean.journal import Batch
+
+EXECUTIONS_MARK = "executions_seen_ms"
+"""Exchange time up to which a complete query has shown every execution; journalled."""
+
+
+STOP_S = 2.0
+"""A reader that was told to close ends at once; one that does not is a daemon thread."""
+
+
+@frozen(kw_only=True)
+class Received:
+    """From the socket's reader: one frame, parsed."""
+
+    generation: int
+    frame: Frame
+
+
+class StreamActor(Boundary):
+    """
+    Owns the private stream.
+
+    Args:
+        mailbox: its own.
+        context: the router's shared things.
+        sockets: opens connections.
+        login: makes the login frame, anew each time.
+        exchange_ms: the exchange's clock as well as we know it.
+        policy: the session's figures.
+        overlap_ms: how far before the watermark a catch-up begins.
+        first_ms: exchange time of this journal's first start; nothing older is ours.
+    """
+
+    def __init__(
+        self,
+        mailbox: Any,
+        context: Context,
+        sockets: Sockets,
+        *,
+        login: Any,
+        exchange_ms: Any,
+        policy: SessionPolicy,
+        overlap_ms: int,
+        first_ms: Ms,
+    ) -> None:
+        super().__init__(mailbox)
+        self._context = context
+        self._sockets = sockets
+        self._login = login
+        self._exchange_ms = exchange_ms
+        self._overlap_ms = overlap_ms
+        self._first_ms = first_ms
+        self._session = Session(policy=policy)
+        self._socket: Socket | None = None
+        self._buffer: list[Orders | Executions | Positions] = []
+        self._catch_up: catchup.CatchUp | None = None
+        self._catch_ups = 0
+        self._until_ms = Ms(0)
+
+    def handle(self, message: Any) -> Any:
+        match message:
+            case Received():
+                self._receive(message)
+            case Answered():
+                if message.tag == f"catch_up:{self._catch_ups}":
+                    self._feed(message.reply)
+            case Ping():
+                return True
+            case _:
+                self._take(message)
+        return None
+
+    def crashed(self, message: Any, error: BaseException) -> None:
+        # The frame or fact that did it is told; the session goes on, and the next catch-up finds what it missed.
+        self._context.observe("actor.crash", {"actor": "stream", "what": repr(message)[:500], "error": repr(error)})
+        if self._session.live and isinstance(message, Received):
+            self._close(f"a frame could not be handled: {error!r}")
+
+    def on_stop(self) -> None:
+        self._close("the router stops")
+        if self._socket is not None:
+            self._socket.join(STOP_S)
+
+    def _take(self, fact: SessionFact) -> None:
+        self._session, effects = session.apply(
+            self._session, fact, self._context.now_ms(), unit=self._context.ports.unit()
+        )
+        for effect in effects:
+            self._perform(effect)
+
+    def _perform(self, effect: SessionEffect) -> None:
+        timers = self._context.ports.timers
+        match effect:
+            case OpenSocket():
+                try:
+                    self._socket = self._sockets.open(effect.generation, self.mailbox)
+                except Exception as error:  # noqa: BLE001 - any failure to open is a fact of the session
+                    self.mailbox.tell(OpenFailed(generation=effect.generation, why=repr(error)))
+            case SendAuth():
+                self._say(self._login())
+            case SendSubscribe():
+                self._say(subscription([effect.topic], req_id=effect.topic))
+            case SendPing():
+                self._say(ping())
+            case StartCatchUp():
+                self._start_catch_up()
+            case CloseSocket():
+                self._close(effect.why)
+            case StartTimer():
+                due = TimerFired(timer=effect.timer, generation=effect.generation)
+                timers.after(effect.delay_ms, self.mailbox, due, ("stream", effect.timer))
+            case CancelTimer():
+                timers.cancel(("stream", effect.timer))
+            case Release():
+                buffered, self._buffer = self._buffer, []
+                for frame in buffered:
+                    self._route(frame)
+            case DropBuffer():
+                self._buffer = []
+            case Announce():
+                self._announce(effect)
+            case _:
+                assert_never(effect)
+
+    def _announce(self, effect: Announce) -> None:
+        context = self._context
+        live = effect.state is SessionState.LIVE
+        context.gate.set_live(live, "" if live else f"the private stream is {effect.state}: {effect.why}")
+        type_ = EventType.ERROR if effect.alarm else EventType.STATUS
+        detail = f"private stream {effect.state}: {effect.why}"
+        context.announce(Event(type=type_, at_ms=context.now_ms(), reason=f"stream_{effect.state}", detail=detail))
+
+    def _say(self, text: str) -> None:
+        # A send that fails closes the socket, and its closing is the fact.
+        if self._socket is not None:
+            self._socket.send(text)
+
+    def _close(self, why: str) -> None:
+        if self._socket is not None:
+            self._socket.close(why)
+
+    # Frames.
+
+    def _receive(self, message: Received) -> None:
+        generation, frame = message.generation, message.frame
+        if generation != self._session.generation:
+            return
+        match frame:
+            case AuthAck():
+                self._take(AuthAnswered(generation=generation, ok=frame.success, why=frame.msg))
+            case SubscribeAck():
+                self._take(TopicAnswered(generation=generation, topic=frame.req_id, ok=frame.success, why=frame.msg))
+            case Pong():
+                self._take(PongSeen(generation=generation))
+            case Poison():
+                self._take(FrameSeen(generation=generation))
+                self._context.to.supervisor.tell(Spoiled(quarantine=frame.quarantine, where="stream"))
+            case Other():
+                self._take(FrameSeen(generation=generation))
+            case Orders() | Executions() | Positions():
+                buffering = self._session.buffering
+                self._take(FrameSeen(generation=generation))
+                if buffering:
+                    self._buffer.append(frame)
+                else:
+                    self._route(frame)
+            case _:
+                assert_never(frame)
+
+    def _route(self, frame: Orders | Executions | Positions) -> None:
+        for spoiled in frame.quarantined:
+            self._context.to.supervisor.tell(Spoiled(quarantine=spoiled, where=frame.topic))
+        if isinstance(frame, Positions):
+            self._context.to.portfolio.tell(PositionsSeen(rows=frame.rows, source=Source.STREAM))
+            return
+        for row in frame.rows:
+            self._deliver(row, Source.STREAM)
+
+    def _deliver(self, row: OrderRow | Execution, source: Source, asked_ms: Ms | None = None) -> None:
+        slot = self._context.registry.owner(row.order_link_id, row.order_id)
+        moves = not isinstance(row, Execution) or row.exec_type.moves_qty
+        if slot is None or not moves:
+            to = self._context.to.supervisor if moves else self._context.to.external
+            to.tell(Unowned(row=row, source=source))
+            return
+        fact = fact_of(row, source, asked_ms)
+        if not slot.tell(fact):
+            self._context.to.supervisor.tell(Undelivered(order_link_id=slot.order_link_id, message=fact))
+
+    # What was missed.
+
+    def _start_catch_up(self) -> None:
+        context = self._context
+        self._catch_ups += 1
+        self._until_ms = Ms(self._exchange_ms())
+        mark = context.journal.mark(EXECUTIONS_MARK)
+        since_ms = max(int(mark) - self._overlap_ms if mark else self._first_ms, self._first_ms)
+        symbols = tuple(dict.fromkeys((key[0], key[1]) for key in context.positions))
+        self._catch_up = catchup.begin(
+            context.now_ms(), until_ms=self._until_ms, since_ms=Ms(since_ms), symbols=symbols
+        )
+        self._ask()
+
+    def _ask(self) -> None:
+        assert self._catch_up is not None
+        self._context.to.gateway.tell(
+            Send(tag=f"catch_up:{self._catch_ups}", call=self._catch_up.question(), answer_to=self.mailbox)
+        )
+
+    def _feed(self, reply: Reply) -> None:
+        if self._catch_up is None:
+            return
+        after = catchup.feed(self._catch_up, reply)
+        generation = self._session.generation
+        match after:
+            case catchup.CatchUp():
+                self._catch_up = after
+                self._ask()
+            case catchup.Unfinished():
+                self._catch_up = None
+                for spoiled in after.quarantined:
+                    self._context.to.supervisor.tell(Spoiled(quarantine=spoiled, where="catch_up"))
+                self._take(CatchUpFailed(generation=generation, why=after.why))
+            case catchup.Picture():
+                self._catch_up = None
+                self._merge(after)
+                self._take(CaughtUp(generation=generation))
+
+    def _merge(self, picture: catchup.Picture) -> None:
+        """Everything enters by the door that live frames use; what is not in the list is told to look itself up."""
+        context = self._context
+        for execution in picture.executions:
+            self._deliver(execution, Source.RECONCILE)
+        listed = set()
+        for row in picture.orders:
+            listed.add(row.order_link_id)
+            self._deliver(row, Source.RECONCILE, picture.asked_ms)
+        context.to.portfolio.tell(
+            PositionsSeen(rows=picture.positions, source=Source.RECONCILE, asked_ms=picture.asked_ms)
+        )
+        for slot in context.registry.slots():
+            if slot.order_link_id not in listed and slot.cell.snapshot.state in _MAY_BE_OPEN:
+                slot.tell(Recheck(asked_ms=picture.asked_ms))
+        context.journal.commit(Batch(at_ms=context.now_ms(), marks={EXECUTIONS_MARK: str(self._until_ms)}))
+
+
+_MAY_BE_OPEN = frozenset(
+    {OrderState.SUBMITTED, OrderState.TIMEOUT, OrderState.ACKNOWLEDGED, OrderState.PARTIAL_FILL, OrderState.ERROR}
+)

@@ -1,0 +1,280 @@
+"""The actor above the orders: gives each its actor, brings crashed ones back, and finds owners for rows without one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pykka
+
+from hean.actors.boundary import Boundary
+from hean.actors.context import Context
+from hean.actors.messages import (
+    Adopt,
+    Bound,
+    Crashed,
+    HaltAsked,
+    Ping,
+    ResumeAsked,
+    Retire,
+    Spoiled,
+    Undelivered,
+    Unowned,
+)
+from hean.actors.order import OrderActor
+from hean.actors.registry import Cell, Slot
+from hean.actors.scribe import execution_key
+from hean.core import plain
+from hean.core.facts import Broken, Executed, Halted, Restarted, Sent, Shown
+from hean.core.record import Order
+from hean.core.types import Event, EventType, Execution, Ms, OrderLinkId, OrderRow, OrderSnapshot, Source
+from hean.journal import Batch, OrderEntry, ParkedEntry, Record
+
+# An order whose actor crashes more often than this on the way is parked in ERROR.
+MAX_CRASHES = 3
+# A journal that fails is tried again after this long; the message that met it is kept.
+JOURNAL_RETRY_MS = 1_000
+# An execution that nobody owns is kept back this long while an order of its symbol still waits for its order_id.
+PARK_MS = 3_000
+# An order actor's handler never waits for the network; one that takes longer to end is left to its daemon thread.
+STOP_S = 2.0
+
+
+class SupervisorActor(Boundary):
+    """Owns the slots' actors. The journal is where it finds what it needs to rebuild one."""
+
+    def __init__(self, mailbox: Any, context: Context) -> None:
+        super().__init__(mailbox)
+        self._context = context
+        self._actors: dict[OrderLinkId, pykka.ActorRef[Any]] = {}
+
+    def handle(self, message: Any) -> Any:
+        match message:
+            case Adopt():
+                self._adopt(message)
+            case Unowned():
+                self._find_owner(message)
+            case Bound():
+                self._unpark(message)
+            case Crashed():
+                self._crashed(message)
+            case ("revive", link_id, first):
+                self._revive(link_id, first)
+            case ("unpark",):
+                self._release_parked()
+            case Retire():
+                self._retire(message.order_link_id)
+            case Undelivered():
+                self._deliver(message.order_link_id, message.message)
+            case Spoiled():
+                self._quarantine(message)
+            case HaltAsked():
+                self._halt(message)
+            case ResumeAsked():
+                self._resume(message)
+            case Ping():
+                return True
+            case _:
+                raise TypeError(f"unexpected message {message!r}")
+        return None
+
+    def crashed(self, message: Any, error: BaseException) -> None:
+        self._context.observe(
+            "actor.crash", {"actor": "supervisor", "what": type(message).__name__, "error": repr(error)}
+        )
+
+    def on_stop(self) -> None:
+        for ref in self._actors.values():
+            ref.stop(block=False)
+        for ref in self._actors.values():
+            ref.stop(block=True, timeout=STOP_S)
+
+    # Life of the actors.
+
+    def _adopt(self, message: Adopt) -> None:
+        order = message.order
+        slot = self._context.registry.slot(order.request.order_link_id)
+        assert slot is not None, "whoever adopts has made the slot"
+        self._start(slot, order, (Restarted(),) if message.resumed else (Sent(),))
+
+    def _start(self, slot: Slot, order: Order, first: tuple[object, ...]) -> None:
+        self._actors[slot.order_link_id] = self._context.ports.spawner.start(
+            OrderActor, slot.mailbox, slot, order, self._context, first
+        )
+
+    def _crashed(self, message: Crashed) -> None:
+        slot = self._context.registry.slot(message.order_link_id)
+        if slot is None:
+            return
+        self._actors.pop(message.order_link_id, None)
+        self._context.observe(
+            "actor.crash",
+            {"actor": "order", "order_link_id": message.order_link_id, "error": message.error},
+        )
+        if message.journal:
+            self._context.gate.halted_why = f"journal: {message.error}"
+            again = ("revive", message.order_link_id, (message.message,))
+            key = (message.order_link_id, "revive")
+            self._context.ports.timers.after(JOURNAL_RETRY_MS, self.mailbox, again, key)
+            return
+        slot.crashes += 1
+        first: tuple[object, ...] = (Restarted(), message.message)
+        if slot.crashes > MAX_CRASHES:
+            # The message itself is the poison: kept in the journal, and the order goes on without it.
+            self._context.journal.commit(
+                Batch(
+                    at_ms=self._context.now_ms(),
+                    records=(
+                        Record(
+                            kind="poison", body=plain.dumps(repr(message.message)), order_link_id=slot.order_link_id
+                        ),
+                    ),
+                )
+            )
+            slot.crashes = 0
+            first = (Broken(why=f"its actor crashed {MAX_CRASHES + 1} times: {message.error}"),)
+        self._revive(message.order_link_id, first)
+
+    def _revive(self, link_id: OrderLinkId, first: tuple[object, ...]) -> None:
+        """Give an order an actor again, from the journal, on the mailbox it has or a new one."""
+        entry = self._context.journal.order(link_id)
+        assert entry is not None, f"order {link_id} is not in the journal"
+        order = order_of(entry)
+        if not isinstance(order, Order):
+            return
+        slot = self._context.registry.slot(link_id) or self._track(entry, order)
+        self._start(slot, order, first)
+
+    def _track(self, entry: OrderEntry, order: Order) -> Slot:
+        registry, link_id = self._context.registry, order.request.order_link_id
+        cell = registry.cell(link_id) or Cell(order.snapshot(), entry.digest)
+        slot = Slot(link_id, self._context.ports.spawner.mailbox(f"order {link_id}"), cell)
+        registry.track(slot)
+        return slot
+
+    def _retire(self, link_id: OrderLinkId) -> None:
+        slot, ref = self._context.registry.slot(link_id), self._actors.pop(link_id, None)
+        if slot is None or ref is None:
+            return
+        if not slot.cell.snapshot.settled:
+            # A late fill came in the meantime: it lives.
+            self._actors[link_id] = ref
+            return
+        slot.retire()
+        self._context.registry.forget(slot)
+        ref.stop(block=True)
+        leftover = slot.mailbox.leftover()
+        for message in leftover:
+            self._deliver(link_id, message)
+
+    def _deliver(self, link_id: OrderLinkId, message: object) -> None:
+        slot = self._context.registry.slot(link_id)
+        if slot is None or not slot.tell(message):
+            self._revive(link_id, (message,))
+
+    # Rows without an owner.
+
+    def _find_owner(self, message: Unowned) -> None:
+        row, journal = message.row, self._context.journal
+        slot = self._context.registry.owner(row.order_link_id, row.order_id)
+        if slot is not None and slot.tell(fact_of(row, message.source)):
+            return
+        entry = journal.order(row.order_link_id) if row.order_link_id else None
+        if entry is None and row.order_id:
+            entry = journal.order_by_order_id(row.order_id)
+        if entry is not None and isinstance(order_of(entry), Order):
+            self._deliver(OrderLinkId(entry.order_link_id), fact_of(row, message.source))
+            return
+        if isinstance(row, Execution) and self._context.registry.unbound(row.category, row.symbol):
+            self._park(row)
+            return
+        self._context.to.external.tell(message)
+
+    def _park(self, execution: Execution) -> None:
+        self._context.journal.commit(
+            Batch(
+                at_ms=self._context.now_ms(),
+                parked=(
+                    ParkedEntry(
+                        category=execution.category,
+                        symbol=execution.symbol,
+                        exec_id=execution.exec_id,
+                        order_id=execution.order_id,
+                        at_ms=self._context.now_ms(),
+                        body=plain.dumps(execution),
+                    ),
+                ),
+            )
+        )
+        self._context.observe("parked", {"exec_id": execution.exec_id, "order_id": execution.order_id})
+        self._context.ports.timers.after(PARK_MS, self.mailbox, ("unpark",), ("supervisor", "unpark"))
+
+    def _unpark(self, message: Bound) -> None:
+        for entry in self._context.journal.parked():
+            if entry.order_id == message.order_id:
+                self._deliver(
+                    message.order_link_id,
+                    Executed(execution=plain.loads(Execution, entry.body), source=Source.REPLAY),
+                )
+
+    def _release_parked(self) -> None:
+        """Whoever still has no owner, and no order of its symbol waits for an ID: it was somebody else's."""
+        now_ms, left = self._context.now_ms(), False
+        for entry in self._context.journal.parked():
+            execution = plain.loads(Execution, entry.body)
+            young = now_ms - entry.at_ms < PARK_MS
+            if young or self._context.registry.unbound(execution.category, execution.symbol):
+                left = True
+                continue
+            self._context.journal.commit(Batch(at_ms=now_ms, unparked=(execution_key(execution),)))
+            self._find_owner(Unowned(row=execution, source=Source.REPLAY))
+        if left:
+            self._context.ports.timers.after(PARK_MS, self.mailbox, ("unpark",), ("supervisor", "unpark"))
+
+    # What goes wrong, and who stops it.
+
+    def _quarantine(self, message: Spoiled) -> None:
+        self._context.announce(
+            Event(
+                type=EventType.QUARANTINED,
+                at_ms=self._context.now_ms(),
+                reason=message.where,
+                detail=message.quarantine.why,
+            ),
+            records=(Record(kind="quarantine", body=plain.dumps(message.quarantine.raw)),),
+        )
+
+    def _halt(self, message: HaltAsked) -> None:
+        context = self._context
+        context.gate.halted_why = f"{message.why} ({message.who})"
+        context.announce(
+            Event(
+                type=EventType.KILLSWITCH_TRIGGERED,
+                at_ms=context.now_ms(),
+                reason=message.who,
+                detail=message.why,
+            )
+        )
+        for slot in context.registry.slots():
+            slot.tell(Halted(halted=True, why=message.why))
+
+    def _resume(self, message: ResumeAsked) -> None:
+        context = self._context
+        context.gate.halted_why = ""
+        context.gate.symbols = {}
+        context.announce(
+            Event(type=EventType.KILLSWITCH_RESET, at_ms=context.now_ms(), reason=message.who, detail="resumed")
+        )
+        for slot in context.registry.slots():
+            slot.tell(Halted(halted=False))
+
+
+def fact_of(row: OrderRow | Execution, source: Source, asked_ms: Ms | None = None) -> Shown | Executed:
+    """A row of the exchange as the fact of its order; `asked_ms` for a queried one."""
+    if isinstance(row, Execution):
+        return Executed(execution=row, source=source)
+    return Shown(row=row, source=source, asked_ms=asked_ms)
+
+
+def order_of(entry: OrderEntry) -> Order | OrderSnapshot:
+    """The order that the journal remembers: a denied one is only a picture, for it never was more."""
+    return plain.loads(Order | OrderSnapshot, entry.body)

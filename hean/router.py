@@ -1,0 +1,713 @@
+"""
+The router: wiring, and the synchronous face that a strategy sees.
+
+`Router.from_env()` as a context manager is all that most need: it blocks until the router is LIVE and reconciled, or
+says why it is not. Start-up is recovery: the journal is read, every order that is not settled is looked up, then
+signals are taken. No user code runs on an actor's thread, and no call here waits for the network but `start` and the settings.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pykka
+from loguru import logger
+
+from hean.actors.admission import Admission
+from hean.actors.boundary import Inbox, Threads
+from hean.actors.bus import Bus
+from hean.actors.clock import SteadyClock, TimerThread
+from hean.actors.context import Addresses, Context, Gate
+from hean.actors.external import ExternalActor
+from hean.actors.gateway import GatewayActor
+from hean.actors.messages import Adopt, Answered, HaltAsked, Ping, ResumeAsked, Send
+from hean.actors.pool import Pool
+from hean.actors.portfolio import PortfolioActor, adopted, opening_balance, restore_books
+from hean.actors.ports import Ports
+from hean.actors.registry import Cell, Registry, Slot
+from hean.actors.sockets import PrivateSockets
+from hean.actors.stream import StreamActor
+from hean.actors.supervisor import SupervisorActor, order_of
+from hean.bybit.auth import Credentials
+from hean.bybit.codec import socket_login
+from hean.bybit.endpoints import Endpoints, checked
+from hean.bybit.rest import RestClient
+from hean.core import checks, clock
+from hean.core.calls import (
+    Call,
+    KeyInfo,
+    Page,
+    QueryInstruments,
+    QueryKey,
+    QueryPositions,
+    QueryTime,
+    Reply,
+    ServerTime,
+    SetLeverage,
+    SwitchMode,
+    VerdictKind,
+)
+from hean.core.catchup import SCOPES
+from hean.core.facts import AmendAsked, CancelAsked, Resolved
+from hean.core.guard import Guard
+from hean.core.limits import Budgets, LimitPolicy
+from hean.core.record import Order, OrderPolicy
+from hean.core.replies import said
+from hean.core.retry import RetryPolicy
+from hean.core.session_facts import StartRequested as StreamStart
+from hean.core.session_record import SessionPolicy
+from hean.core.types import (
+    Category,
+    Decision,
+    Denial,
+    Event,
+    EventType,
+    Instrument,
+    Ms,
+    OrderLinkId,
+    OrderSnapshot,
+    OrderState,
+    PositionRow,
+    PositionSnapshot,
+    Signal,
+)
+from hean.errors import AuthRefused, ConfigError, OrderRejected, RemoteError, RouterStopped
+from hean.journal import Batch, Journal
+from hean.settings import Settings
+
+HALT_MARK = "halted"
+"""Why the router is halted; journalled, so that a restart does not lift it."""
+_FIRST_MARK = "first_start_ms"
+_LOGIN_VALID_MS = 10_000
+_RANK: Mapping[OrderState, int] = {
+    OrderState.PENDING: 0,
+    OrderState.SUBMITTED: 1,
+    OrderState.TIMEOUT: 1,
+    OrderState.ERROR: 1,
+    OrderState.ACKNOWLEDGED: 2,
+    OrderState.PARTIAL_FILL: 3,
+    OrderState.FILLED: 4,
+    OrderState.CANCELLED: 4,
+    OrderState.REJECTED: 4,
+    OrderState.DENIED: 4,
+    OrderState.CLOSED: 5,
+}
+# How long a caller waits for the word on a cancel or an amend; the request itself goes on regardless.
+_DECISION_S = 5.0
+_SETUP_PAUSE_S = 0.2
+
+
+class Ticket:
+    """
+    A strategy's hold on one order.
+
+    Two tickets of one signal look at the same order. Cheap to keep, safe to drop: the order goes on without it.
+    """
+
+    def __init__(self, router: Router, cell: Cell) -> None:
+        self._router = router
+        self._cell = cell
+
+    def __repr__(self) -> str:
+        return f"<Ticket {self.order_link_id} {self.state}>"
+
+    @property
+    def order_link_id(self) -> OrderLinkId:
+        """The order's ID, ours and the exchange's orderLinkId."""
+        return self._cell.snapshot.order_link_id
+
+    @property
+    def correlation_id(self) -> str:
+        """What follows the signal through every record."""
+        return self._cell.snapshot.correlation_id
+
+    @property
+    def state(self) -> OrderState:
+        """The order's state now."""
+        return self._cell.snapshot.state
+
+    @property
+    def outcome(self) -> OrderState | None:
+        """FILLED, CANCELLED, REJECTED or DENIED once known, None while open."""
+        return self._cell.snapshot.outcome
+
+    def snapshot(self) -> OrderSnapshot:
+        """The order now, immutable."""
+        return self._cell.snapshot
+
+    def wait(self, timeout_s: float | None = None) -> OrderSnapshot:
+        """The snapshot when the order is settled (CLOSED or DENIED), or the newest at the time-out; never raises."""
+        return self._cell.wait(lambda snapshot: snapshot.settled, timeout_s)
+
+    def wait_for(self, state: OrderState, timeout_s: float | None = None) -> OrderSnapshot:
+        """The snapshot when `state` is reached or passed, or the newest at the time-out; never raises."""
+        return self._cell.wait(lambda snapshot: _RANK[snapshot.state] >= _RANK[state], timeout_s)
+
+    def cancel(self, why: str = "") -> Decision:
+        """
+        Ask for the order's end; returns at once with what was decided.
+
+        Raises:
+            RouterStopped: nothing was sent.
+        """
+        return self._router.cancel(self.order_link_id, why=why)
+
+    def amend(
+        self,
+        *,
+        qty: object = None,
+        price: object = None,
+        trigger_price: object = None,
+        take_profit: object = None,
+        stop_loss: object = None,
+    ) -> Decision:
+        """
+        Ask for a change; returns at once with what was decided. None leaves a part as it is.
+
+        Args:
+            qty: the new total, base coin; must exceed what is executed.
+            price: limit price.
+            trigger_price: of a conditional order.
+            take_profit: "0" removes it.
+            stop_loss: "0" removes it.
+
+        Raises:
+            RouterStopped: nothing was sent.
+        """
+        return self._router.amend(
+            self.order_link_id,
+            qty=qty,
+            price=price,
+            trigger_price=trigger_price,
+            take_profit=take_profit,
+            stop_loss=stop_loss,
+        )
+
+    def trace(self) -> list[str]:
+        """The order's records in the journal, oldest first, one line each."""
+        return self._router.trace(self.order_link_id)
+
+
+class Positions(Mapping[Any, PositionSnapshot]):
+    """Positions by (category, symbol, position_idx); a bare symbol means ("linear", symbol, 0)."""
+
+    def __init__(self, positions: Mapping[tuple[Category, str, int], PositionSnapshot]) -> None:
+        self._positions = positions
+
+    def __getitem__(self, key: Any) -> PositionSnapshot:
+        if isinstance(key, str):
+            key = (Category.LINEAR, key, 0)
+        return self._positions[key]
+
+    def __iter__(self) -> Iterator[tuple[Category, str, int]]:
+        return iter(self._positions)
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+
+class _ExchangeClock:
+    """The exchange's clock as well as we know it; replaced whole at each sample, read by every signing thread."""
+
+    def __init__(self, local: SteadyClock) -> None:
+        self._local = local
+        self._clock = clock.Clock()
+
+    def now_ms(self) -> int:
+        return self._clock.corrected(self._local.now_ms())
+
+    def observe(self, reply: Reply) -> clock.ClockFinding | None:
+        if not isinstance(reply.result, ServerTime) or reply.sent_ms is None:
+            return None
+        sample = clock.Sample(sent_ms=reply.sent_ms, received_ms=reply.received_ms, server_ms=reply.result.server_ms)
+        self._clock, finding = clock.observe(self._clock, sample)
+        return finding
+
+
+class Router:
+    """
+    Turns signals into Bybit testnet orders and keeps what it believes equal to what the exchange says.
+
+    Args:
+        settings: as loaded; see `Settings.load`.
+
+    Raises:
+        ConfigError: a setting is wrong; nothing was opened or sent.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        bybit = settings.bybit
+        if not bybit.api_key or not bybit.api_secret:
+            raise ConfigError("BYBIT_API_KEY and BYBIT_API_SECRET: expected a testnet key and its secret, was nothing")
+        self._endpoints: Endpoints = checked(
+            rest_url=bybit.rest_url,
+            private_url=bybit.private_url,
+            trade_url=bybit.trade_url,
+            sources={door: settings.source(f"bybit.{door}") for door in ("rest_url", "private_url", "trade_url")},
+        )
+        self._credentials = Credentials(api_key=bybit.api_key, api_secret=bybit.api_secret)
+        self._settings = settings
+        self._clock = SteadyClock()
+        self._exchange_clock = _ExchangeClock(self._clock)
+        self._started = False
+        self._stopped = False
+        self._lock = threading.Lock()
+        self._actors: list[pykka.ActorRef[Any]] = []
+        self._adopted: list[PositionRow] = []
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] | None = None, **overrides: object) -> Self:
+        """
+        A router of the environment's settings, not started yet.
+
+        Args:
+            env: instead of the process's environment.
+            overrides: settings by dotted name with "__" for the dot, e.g. journal__path="j.db".
+
+        Raises:
+            ConfigError: a setting is wrong; nothing was opened or sent.
+        """
+        return cls(Settings.load(os.environ if env is None else env, None, **overrides))
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    # Life.
+
+    def start(self) -> None:
+        """
+        Read the journal, connect, catch up, and return when LIVE.
+
+        Raises:
+            JournalError: the journal cannot be opened, or another router owns it.
+            AuthRefused: the exchange does not take the key.
+            RemoteError: the exchange cannot be reached, or is not LIVE by the deadline.
+
+        Whatever is raised, nothing is left running.
+        """
+        if self._started:
+            raise RouterStopped("this router was started before; make a new one")
+        self._started = True
+        deadline = time.monotonic() + self._settings.start.timeout_s
+        self._journal = Journal.open(Path(self._settings.journal.path), self._clock.now_ms())
+        try:
+            self._wire_up(deadline)
+            left_s = deadline - time.monotonic()
+            if not self._context.gate.live_event.wait(max(left_s, 0)):
+                raise RemoteError(
+                    f"not LIVE within {self._settings.start.timeout_s} s: {self._context.gate.live_why}",
+                    hint="run `hean doctor`",
+                )
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """
+        Take no more signals, end every thread, close the journal. Open orders stay open at the exchange.
+
+        Args:
+            timeout_s: for all of it; what has not ended by then is a daemon thread and ends with the process.
+        """
+        with self._lock:
+            if self._stopped or not self._started:
+                return
+            self._stopped = True
+        deadline = time.monotonic() + timeout_s
+        if hasattr(self, "_context"):
+            self._context.gate.stopped = True
+            self._context.gate.set_live(False, "the router stopped")
+        for ref in reversed(self._actors):
+            ref.stop(block=True, timeout=max(deadline - time.monotonic(), 0.1))
+        if hasattr(self, "_timers"):
+            self._timers.stop()
+        if hasattr(self, "_pool"):
+            self._pool.close(max(deadline - time.monotonic(), 0.1))
+        if hasattr(self, "_context"):
+            self._context.bus.close()
+        self._journal.close()
+
+    # Orders.
+
+    def submit(self, signal: Signal) -> Ticket:
+        """
+        Turn a signal into an order, once.
+
+        The same signal again, here or after a restart, gives a ticket of the same order. A signal that is refused
+        gives a ticket in state DENIED with `deny_reason`; a denial is final for its signal.
+
+        Raises:
+            RouterStopped: the router is not running; nothing was sent.
+        """
+        self._require_running()
+        return Ticket(self, self._admission.admit(signal))
+
+    def ticket(self, order_link_id: str) -> Ticket:
+        """
+        A ticket of an order that this journal knows.
+
+        Raises:
+            KeyError: it knows none of that ID.
+            RouterStopped: the router is not running.
+        """
+        self._require_running()
+        cell = self._admission.known(OrderLinkId(order_link_id))
+        if cell is None:
+            raise KeyError(order_link_id)
+        return Ticket(self, cell)
+
+    @property
+    def orders(self) -> dict[OrderLinkId, OrderSnapshot]:
+        """Orders that are not settled, and those that settled a moment ago, by order_link_id."""
+        return {slot.order_link_id: slot.cell.snapshot for slot in self._context.registry.slots()}
+
+    @property
+    def positions(self) -> Positions:
+        """Positions as of now, by (category, symbol, position_idx) or bare symbol."""
+        return Positions(self._context.positions)
+
+    @property
+    def live(self) -> bool:
+        """Whether signals are taken: the private stream is live and caught up."""
+        return self._context.gate.live
+
+    def cancel(self, order_link_id: str, *, who: str = "strategy", why: str = "") -> Decision:
+        """Ask for the end of one order; returns at once with what was decided."""
+        return self._ask(order_link_id, CancelAsked(who=who, why=why))
+
+    def amend(self, order_link_id: str, **changes: object) -> Decision:
+        """Ask for a change of one order; see `Ticket.amend`."""
+        self._require_running()
+        cell = self._admission.known(OrderLinkId(order_link_id))
+        if cell is None:
+            return Decision(decided="denied", why=f"no order {order_link_id} is known here")
+        instrument = self._context.instruments.get((cell.snapshot.category, cell.snapshot.symbol))
+        if instrument is None:
+            return Decision(decided="denied", why=f"no instrument {cell.snapshot.symbol} is known")
+        amend = checks.read_amend(**changes)
+        denial = amend if isinstance(amend, Denial) else checks.check_amend(amend, cell.snapshot, instrument)
+        if denial is not None or isinstance(amend, Denial):
+            return Decision(decided="denied", why=f"{denial.reason}: {denial.detail}" if denial is not None else "")
+        return self._ask(order_link_id, AmendAsked(amend=amend))
+
+    def cancel_all(self, symbol: str | None = None, *, who: str = "strategy", why: str = "") -> dict[str, Decision]:
+        """Ask for the end of every open order, of one symbol or of all; what was decided, by order_link_id."""
+        self._require_running()
+        return {
+            slot.order_link_id: self.cancel(slot.order_link_id, who=who, why=why)
+            for slot in self._context.registry.slots()
+            if slot.cell.snapshot.outcome is None and symbol in {None, slot.cell.snapshot.symbol}
+        }
+
+    def resolve(self, order_link_id: str, verdict: str, *, who: str, why: str) -> Decision:
+        """
+        Decide what no evidence can settle: an order in ERROR, or one whose gap history no longer explains.
+
+        Args:
+            order_link_id: of the order.
+            verdict: "cancelled", "rejected" or "settled".
+            who: for the journal.
+            why: for the journal.
+        """
+        return self._ask(order_link_id, Resolved(verdict=verdict, who=who, why=why))
+
+    # Events.
+
+    def events(self, timeout_s: float | None = None) -> Iterator[Event]:
+        """Events since the router's start, oldest first; ends after `timeout_s` without one."""
+        return self._context.bus.read(timeout_s)
+
+    def subscribe(self, type_: EventType, handler: Callable[[Event], object]) -> None:
+        """Call `handler` for each event of that type from now on, on its own thread; one that raises hurts nobody."""
+        self._context.bus.subscribe(type_, handler)
+
+    def trace(self, order_link_id: str) -> list[str]:
+        """An order's records in the journal, oldest first, one line each."""
+        records = self._context.journal.records(order_link_id=order_link_id)
+        return [f"{record.n} {record.at_ms} {record.kind} {record.body}" for record in records]
+
+    # The brakes.
+
+    def halt(self, why: str, *, who: str = "strategy") -> None:
+        """No more creates until `resume`; open orders stay, cancels pass."""
+        self._require_running()
+        # At once for this thread's next submit; the supervisor journals it and tells the orders.
+        self._context.gate.halted_why = f"{why} ({who})"
+        self._context.to.supervisor.tell(HaltAsked(who=who, why=why))
+
+    def resume(self, *, who: str = "strategy") -> None:
+        """Take signals again."""
+        self._require_running()
+        self._context.to.supervisor.ask(ResumeAsked(who=who), _DECISION_S)
+
+    # Account settings.
+
+    def set_leverage(self, symbol: str, leverage: str, category: Category = Category.LINEAR) -> None:
+        """
+        Set the leverage of one symbol, both sides.
+
+        Raises:
+            OrderRejected: the exchange refused.
+            RemoteError: no answer, or an odd one.
+        """
+        self._set(SetLeverage(category=category, symbol=symbol, leverage=leverage))
+
+    def switch_mode(self, symbol: str, mode: int, category: Category = Category.LINEAR) -> None:
+        """
+        Switch the position mode of one symbol: 0 one-way, 3 hedge.
+
+        Raises:
+            OrderRejected: the exchange refused; there may be open orders or a position.
+            RemoteError: no answer, or an odd one.
+        """
+        self._set(SwitchMode(category=category, symbol=symbol, mode=mode))
+
+    # Wiring.
+
+    def _require_running(self) -> None:
+        if not self._started or self._stopped:
+            raise RouterStopped("the router is not running; nothing was sent")
+
+    def _ask(self, order_link_id: str, message: CancelAsked | AmendAsked | Resolved) -> Decision:
+        self._require_running()
+        slot = self._context.registry.slot(order_link_id)
+        if slot is None:
+            known = self._admission.known(OrderLinkId(order_link_id))
+            state = "not known here" if known is None else str(known.snapshot.state)
+            return Decision(decided="denied", why=f"the order is {state}; nothing was sent")
+        answer = slot.mailbox.ask(message, _DECISION_S)
+        if isinstance(answer, Decision):
+            return answer
+        return Decision(decided="waiting", why="its actor is busy; the request is queued")
+
+    def _set(self, call: SetLeverage | SwitchMode) -> None:
+        self._require_running()
+        box = Inbox("setting")
+        self._context.to.gateway.tell(Send(tag="setting", call=call, answer_to=box))
+        answered = box.receive(self._settings.bybit.reply_timeout_s * 2)
+        if not isinstance(answered, Answered):
+            raise RemoteError(
+                f"{type(call).__name__} {call.symbol}: no answer", hint="look at the account, then repeat"
+            )
+        reply = answered.reply
+        kind = reply.verdict.kind
+        if kind in {VerdictKind.ACCEPTED, VerdictKind.UNCHANGED}:
+            return
+        error = OrderRejected if kind is VerdictKind.REFUSED else RemoteError
+        raise error(
+            f"{type(call).__name__} {call.symbol}: {said(reply.verdict)}",
+            ret_code=reply.verdict.ret_code,
+            ret_msg=reply.verdict.ret_msg,
+            hint=reply.verdict.hint,
+        )
+
+    def _client(self) -> RestClient:
+        bybit = self._settings.bybit
+        return RestClient(
+            endpoints=self._endpoints,
+            credentials=self._credentials,
+            recv_window_ms=bybit.recv_window_ms,
+            reply_timeout_s=bybit.reply_timeout_s,
+            clock=self._exchange_clock.now_ms,
+            local_clock=self._clock.now_ms,
+        )
+
+    def _wire_up(self, deadline: float) -> None:
+        client = self._client()
+        try:
+            self._exchange_clock.observe(self._insist(client, QueryTime(), deadline))
+            key = self._insist(client, QueryKey(), deadline).result
+            assert isinstance(key, KeyInfo)
+            if key.read_only:
+                raise AuthRefused("the API key is read-only", hint="make a testnet key that may trade")
+            self._journal.bind_uid(key.uid)
+            instruments = self._load_instruments(client, deadline)
+            first_ms = self._first_start(client, deadline)
+        finally:
+            client.close()
+        self._build(instruments, first_ms)
+
+    def _insist(self, client: RestClient, call: Call, deadline: float) -> Reply:
+        """Ask until it is answered, refused for good, or the deadline passes."""
+        while True:
+            left_s = deadline - time.monotonic()
+            reply = client.perform(call, timeout_s=max(min(left_s, self._settings.bybit.reply_timeout_s), 0.05))
+            verdict = reply.verdict
+            if verdict.kind is VerdictKind.ACCEPTED:
+                return reply
+            what = f"{self._endpoints.rest_url}: {type(call).__name__}: {said(verdict)}"
+            details = {"ret_code": verdict.ret_code, "ret_msg": verdict.ret_msg, "hint": verdict.hint}
+            if verdict.kind is VerdictKind.AUTH:
+                raise AuthRefused(f"{what}. {verdict.hint}", **details)  # type: ignore[arg-type]
+            # 10002: our clock is off; the next answer's time mends it.
+            if verdict.kind is VerdictKind.REFUSED or time.monotonic() + _SETUP_PAUSE_S >= deadline:
+                raise RemoteError(f"{what}. {verdict.hint}", **details)  # type: ignore[arg-type]
+            threading.Event().wait(_SETUP_PAUSE_S)
+            if not isinstance(call, QueryTime):
+                self._exchange_clock.observe(client.perform(QueryTime(), timeout_s=_SETUP_PAUSE_S * 5))
+
+    def _load_instruments(self, client: RestClient, deadline: float) -> dict[tuple[Category, str], Instrument]:
+        found: dict[tuple[Category, str], Instrument] = {}
+        for category in dict.fromkeys(scope.category for scope in SCOPES):
+            cursor = ""
+            while True:
+                page = self._insist(client, QueryInstruments(category=category, cursor=cursor), deadline).result
+                assert isinstance(page, Page)
+                found.update({(row.category, row.symbol): row for row in page.instruments})
+                if not page.next_cursor or not page.instruments or page.next_cursor == cursor:
+                    break
+                cursor = page.next_cursor
+        return found
+
+    def _first_start(self, client: RestClient, deadline: float) -> Ms:
+        """Exchange time of this journal's first start; then, what the exchange holds is taken as opening balance."""
+        mark = self._journal.mark(_FIRST_MARK)
+        if mark is not None:
+            return Ms(int(mark))
+        first_ms = Ms(self._exchange_clock.now_ms())
+        rows: list[PositionRow] = []
+        for scope in SCOPES:
+            cursor = ""
+            while True:
+                call = QueryPositions(category=scope.category, settle_coin=scope.settle_coin, cursor=cursor)
+                page = self._insist(client, call, deadline).result
+                assert isinstance(page, Page)
+                rows += page.positions
+                if not page.next_cursor or not page.positions or page.next_cursor == cursor:
+                    break
+                cursor = page.next_cursor
+        self._adopted = [row for row in rows if row.size > 0]
+        self._journal.commit(
+            Batch(
+                at_ms=self._clock.now_ms(),
+                positions=tuple(opening_balance(row) for row in self._adopted),
+                marks={_FIRST_MARK: str(first_ms)},
+            )
+        )
+        return first_ms
+
+    def _build(self, instruments: dict[tuple[Category, str], Instrument], first_ms: Ms) -> None:
+        settings = self._settings
+        self._timers = TimerThread()
+        ports = Ports(clock=self._clock, timers=self._timers, spawner=Threads(), unit=random.random)
+        boxes = {
+            name: Inbox(name) for name in ("supervisor", "gateway", "stream", "portfolio", "external", "reconciler")
+        }
+        self._context = Context(
+            ports=ports,
+            journal=self._journal,
+            bus=Bus(settings.events.buffer, self._clock.now_ms, self._handler_failed),
+            registry=Registry(),
+            gate=Gate(halted_why=self._journal.mark(HALT_MARK) or ""),
+            policy=order_policy(settings),
+            to=Addresses(**boxes),
+            observe=self._observe,
+            instruments=instruments,
+        )
+        self._admission = Admission(self._context, settings.orders.max_open)
+        self._pool = Pool(settings.gateway.threads, self._client)
+        books = restore_books(self._journal, instruments)
+        spawn = ports.spawner.start
+        context = self._context
+        self._actors.append(
+            spawn(
+                GatewayActor,
+                boxes["gateway"],
+                context,
+                self._pool,
+                Guard(Budgets(LimitPolicy(pace=settings.gateway.pace))),
+                senders=settings.gateway.threads,
+                timeout_s=settings.bybit.reply_timeout_s,
+                queue_max=settings.gateway.queue_max,
+            )
+        )
+        self._actors.append(spawn(PortfolioActor, boxes["portfolio"], context, books))
+        self._actors.append(spawn(ExternalActor, boxes["external"], context))
+        self._actors.append(spawn(SupervisorActor, boxes["supervisor"], context))
+        self._actors.append(
+            spawn(
+                StreamActor,
+                boxes["stream"],
+                context,
+                PrivateSockets(self._endpoints.private_url, settings.stream.connect_timeout_s, self._reader_failed),
+                login=self._login,
+                exchange_ms=self._exchange_clock.now_ms,
+                policy=session_policy(settings),
+                overlap_ms=int(settings.reconcile.overlap_s * 1000),
+                first_ms=first_ms,
+            )
+        )
+        for ref in self._actors:
+            # A failing on_start still returns a ref; only an answer proves an actor alive.
+            ref.ask(Ping(), timeout=_DECISION_S)
+        for row in self._adopted:
+            context.announce(adopted(row, context.now_ms()))
+        self._resume_orders()
+        context.to.stream.tell(StreamStart())
+
+    def _resume_orders(self) -> None:
+        context = self._context
+        for entry in self._journal.unsettled_orders():
+            order = order_of(entry)
+            if not isinstance(order, Order):
+                continue
+            link_id = order.request.order_link_id
+            slot = Slot(
+                link_id, context.ports.spawner.mailbox(f"order {link_id}"), Cell(order.snapshot(), entry.digest)
+            )
+            context.registry.track(slot)
+            context.to.supervisor.tell(Adopt(order=order, resumed=True))
+
+    def _login(self) -> str:
+        return socket_login(self._credentials, expires_ms=self._exchange_clock.now_ms() + _LOGIN_VALID_MS)
+
+    def _handler_failed(self, type_: EventType, error: BaseException) -> None:
+        self._observe("handler.failed", {"type": type_, "error": repr(error)})
+
+    def _reader_failed(self, error: BaseException) -> None:
+        self._observe("reader.failed", {"error": repr(error)})
+
+    def _observe(self, name: str, fields: dict[str, object]) -> None:
+        logger.bind(**fields).debug(name)
+
+
+def order_policy(settings: Settings) -> OrderPolicy:
+    """The figures that orders live by."""
+    orders = settings.orders
+    return OrderPolicy(
+        max_age_ms=int(orders.max_age_s * 1000),
+        visibility_ms=int(orders.visibility_delay_s * 1000),
+        create=RetryPolicy(
+            base_ms=int(orders.retry_base_s * 1000),
+            cap_ms=int(orders.retry_cap_s * 1000),
+            max_tries=orders.max_tries,
+            effort_ms=int(orders.max_age_s * 1000),
+        ),
+        query=RetryPolicy(base_ms=int(orders.query_base_s * 1000), cap_ms=int(orders.query_cap_s * 1000)),
+    )
+
+
+def session_policy(settings: Settings) -> SessionPolicy:
+    """The figures that the private stream lives by."""
+    stream = settings.stream
+    return SessionPolicy(
+        connect_ms=int(stream.connect_timeout_s * 1000),
+        auth_ms=int(stream.ack_timeout_s * 1000),
+        ack_ms=int(stream.ack_timeout_s * 1000),
+        ping_ms=int(stream.ping_s * 1000),
+        silence_ms=int(stream.silence_s * 1000),
+        back_off=RetryPolicy(base_ms=int(stream.backoff_base_s * 1000), cap_ms=int(stream.backoff_cap_s * 1000)),
+    )

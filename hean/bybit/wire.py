@@ -78,6 +78,34 @@ class Wire:
             self.phase = Phase.SENDING
 
 
+def open_tcp(host: str, port: int, left_s: Callable[[], float]) -> socket.socket:
+    """
+    A connected TCP socket without Nagle's delay.
+
+    Args:
+        host: name or address; a name is tried at all its addresses.
+        port: where.
+        left_s: time left in seconds, asked before each step; resolving the name is the one step that it cannot bound.
+
+    Raises:
+        OSError: no address answered in time; no byte was sent.
+    """
+    error: OSError | None = None
+    for family, kind, proto, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        sock = socket.socket(family, kind, proto)
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.settimeout(left_s())
+            sock.connect(address)
+            sock.settimeout(left_s())
+        except OSError as caught:
+            sock.close()
+            error = caught
+        else:
+            return sock
+    raise error or OSError(f"{host} has no address")
+
+
 class _DeadlineReader(io.RawIOBase):
     """A socket's bytes, each recv bounded by what is left of the call's time."""
 
@@ -106,25 +134,10 @@ class _HttpConnection(HTTPConnection):
         self.wire = wire
 
     def _new_conn(self) -> socket.socket:
-        error: OSError | None = None
         try:
-            # Resolving is the one step without a time-out of its own; it happens before any byte.
-            found = socket.getaddrinfo(self.host.strip("[]"), self.port, type=socket.SOCK_STREAM)
-        except OSError as caught:
-            raise NewConnectionError(self, f"resolving {self.host} failed: {caught}") from caught
-        for family, kind, proto, _, address in found:
-            sock = socket.socket(family, kind, proto)
-            try:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                sock.settimeout(self.wire.left_s())
-                sock.connect(address)
-                sock.settimeout(self.wire.left_s())
-            except OSError as caught:
-                sock.close()
-                error = caught
-            else:
-                return sock
-        raise NewConnectionError(self, f"connecting to {self.host} failed: {error}") from error
+            return open_tcp(self.host.strip("[]"), self.port or self.default_port, self.wire.left_s)
+        except OSError as error:
+            raise NewConnectionError(self, str(error)) from error
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         super().request(*args, **kwargs)

@@ -331,11 +331,11 @@ def test_server_that_stops_reading_holds_no_call_beyond_its_deadline():
     with exchange(hang_without_reading) as (_, client):
         started = time.monotonic()
         reply = client.perform(
-            SetLeverage(category=Category.LINEAR, symbol="S", leverage="1" * 50_000_000), timeout_s=1
+            SetLeverage(category=Category.LINEAR, symbol="S", leverage="1" * 20_000_000), timeout_s=1
         )
         took = time.monotonic() - started
     assert (VerdictKind.UNKNOWN, Phase.SENDING) == claim(reply)
-    assert took < 3
+    assert took < 5
 
 
 def test_late_answer_is_never_read_as_the_answer_to_the_next_call():

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import ssl
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -64,20 +62,6 @@ def test_no_time_left_is_said_before_a_byte():
     with pytest.raises(DeadlinePassed):
         wire.sending()
     assert Phase.BEFORE_SEND is wire.phase
-
-
-@pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    """A certificate of localhost that signs itself."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("needs openssl to make a certificate")
-    pem, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    made = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-    names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-    subprocess.run([*made, *names, "-keyout", key, "-out", pem], check=True, capture_output=True)
-    pem.write_text(pem.read_text() + key.read_text())
-    return pem
 
 
 def over_tls(certificate: Path, *, hang: bool) -> Peer:

@@ -1,0 +1,220 @@
+"""
+One WebSocket connection: bytes in, bytes out, no policy.
+
+A `Socket` is one attempt to be connected. It never reconnects, knows no login and no topic; who owns it decides, and
+makes another one. The reader thread only reads and tells: a callback that raises is reported and reading goes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import websocket
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
+from websocket import ABNF
+
+from hean.bybit.endpoints import Door, checked_url
+from hean.bybit.wire import DeadlinePassed, open_tcp
+from hean.core.calls import Phase
+
+MESSAGE_MAX_BYTES: Final = 16 * 1024 * 1024
+"""A message that claims to be longer closes the connection; what the codec takes is far less."""
+
+
+class Socket:
+    """
+    One connection attempt and the life of the connection that comes of it.
+
+    Callbacks run on the reader thread and get `connection_id` first. `on_open` comes at most once, `on_frame` only
+    after it, `on_closed` exactly once and last, whatever happened.
+
+    Args:
+        door: which of the three addresses this is; the address is checked against it at the connect.
+        url: where.
+        connection_id: names this attempt, so that a frame of an earlier one can be told apart.
+        on_open: the handshake is done; frames can be sent.
+        on_frame: one whole message, as it came.
+        on_closed: the connection is over, or never came, and why.
+        on_error: a callback raised this.
+        connect_timeout_s: bound of connecting and of each step of the handshake.
+        send_timeout_s: bound of one send; a peer that stops reading for so long loses the connection.
+    """
+
+    def __init__(
+        self,
+        *,
+        door: Door,
+        url: str,
+        connection_id: int,
+        on_open: Callable[[int], object],
+        on_frame: Callable[[int, bytes], object],
+        on_closed: Callable[[int, str], object],
+        on_error: Callable[[int, BaseException], object],
+        connect_timeout_s: float = 5.0,
+        send_timeout_s: float = 5.0,
+    ) -> None:
+        self.connection_id = connection_id
+        self._door = door
+        self._url = url
+        self._on_open = on_open
+        self._on_frame = on_frame
+        self._on_closed = on_closed
+        self._on_error = on_error
+        self._connect_timeout_s = connect_timeout_s
+        self._send_timeout_s = send_timeout_s
+        # Guards `_tcp` and `_why`: closing from another thread must find the socket, however early it comes.
+        self._guard = threading.Lock()
+        self._tcp: socket.socket | None = None
+        # Why we closed it; None while we have not.
+        self._why: str | None = None
+        # Set once the handshake is done, and never replaced.
+        self._ws: Any = None
+        self._thread = threading.Thread(target=self._run, name=f"hean-{door.name.lower()}-{connection_id}", daemon=True)
+
+    def start(self) -> None:
+        """Connect and read, on a thread of its own; returns at once."""
+        self._thread.start()
+
+    def send(self, text: str) -> Phase:
+        """
+        Send one text message; never raises, and waits at most `send_timeout_s`.
+
+        Returns:
+            AFTER_SEND when all of it left, BEFORE_SEND when nothing did, SENDING when nobody knows: the connection
+            is then closed, for what follows half a frame cannot be read.
+        """
+        ws = self._ws
+        if ws is None or self._why is not None:
+            return Phase.BEFORE_SEND
+        try:
+            ws.send(text)
+        except Exception as error:  # noqa: BLE001 whatever broke, some bytes may have left
+            self.close(f"sending failed: {type(error).__name__}: {error}")
+            return Phase.SENDING
+        return Phase.AFTER_SEND
+
+    def close(self, why: str = "closed here") -> None:
+        """Close from any thread, at any time; `on_closed` tells the first reason given. Returns at once."""
+        with self._guard:
+            if self._why is None:
+                self._why = why
+            if self._tcp is not None:
+                # Wakes a reader that waits. Past SSLSocket's own shutdown, which would take the encryption off a
+                # socket on which another thread may be sending.
+                with contextlib.suppress(OSError):
+                    socket.socket.shutdown(self._tcp, socket.SHUT_RDWR)
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the reader to end; whether it has. True if it was never started."""
+        if self._thread.ident is None:
+            return True
+        if threading.current_thread() is not self._thread:
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            self._ws = self._connect()
+            self._tell(self._on_open)
+            why = self._read()
+        except Exception as error:  # noqa: BLE001 whatever ends the connection, its owner must hear of it
+            why = f"{type(error).__name__}: {error}"
+        with self._guard:
+            self._why = why = why if self._why is None else self._why
+            tcp, self._tcp = self._tcp, None
+        if tcp is not None:
+            tcp.close()
+        self._tell(self._on_closed, why)
+
+    def _connect(self) -> Any:
+        url = checked_url(self._door, self._url)
+        parts = urlsplit(url)
+        deadline = time.monotonic() + self._connect_timeout_s
+
+        def left_s() -> float:
+            if self._why is not None:
+                raise ConnectionAbortedError(self._why)
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise DeadlinePassed(f"no connection within {self._connect_timeout_s} s")
+            return left
+
+        host, secure = parts.hostname or "", parts.scheme == "wss"
+        tcp = self._hold(open_tcp(host, parts.port or (443 if secure else 80), left_s))
+        if secure:
+            context = ssl.create_default_context(cafile=DEFAULT_CA_BUNDLE_PATH)
+            tcp = self._hold(context.wrap_socket(tcp, server_hostname=host))
+        ws: Any = websocket.WebSocket(enable_multithread=True, skip_utf8_validation=True)
+        _bound(ws.frame_buffer)
+        # A redirect could lead anywhere: none is followed. A given socket is not proxied.
+        ws.connect(url, socket=tcp, timeout=left_s(), redirect_limit=0, suppress_origin=True, http_no_proxy=["*"])
+        if ws.getstatus() != 101:
+            raise ConnectionError(f"expected the status 101 of a WebSocket, was {ws.getstatus()}")
+        # The reader waits in slices of this; a send has no more.
+        tcp.settimeout(self._send_timeout_s)
+        return ws
+
+    def _hold(self, tcp: socket.socket) -> socket.socket:
+        """Make the socket the one that `close` closes."""
+        with self._guard:
+            if self._why is not None:
+                tcp.close()
+                raise ConnectionAbortedError(self._why)
+            self._tcp = tcp
+        return tcp
+
+    def _read(self) -> str:
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            try:
+                frame = self._ws.recv_frame()
+            except websocket.WebSocketTimeoutException:
+                continue
+            match frame.opcode:
+                case ABNF.OPCODE_PING:
+                    self._ws.pong(frame.data)
+                case ABNF.OPCODE_PONG:
+                    pass
+                case ABNF.OPCODE_CLOSE:
+                    code = int.from_bytes(frame.data[:2], "big")
+                    reason = frame.data[2:].decode(errors="replace")
+                    return f"closed by the exchange: {code} {reason}".rstrip()
+                case _:
+                    # A message begins with text or binary and goes on with continuations only.
+                    if (frame.opcode == ABNF.OPCODE_CONT) != bool(parts):
+                        raise ConnectionError("a message out of order")
+                    size += len(frame.data)
+                    if size > MESSAGE_MAX_BYTES:
+                        raise ConnectionError(f"a message of more than {MESSAGE_MAX_BYTES} bytes")
+                    parts.append(frame.data)
+                    if frame.fin:
+                        whole, parts, size = b"".join(parts), [], 0
+                        self._tell(self._on_frame, whole)
+
+    def _tell(self, callback: Callable[..., object], *what: object) -> None:
+        try:
+            callback(self.connection_id, *what)
+        except BaseException as error:  # noqa: BLE001 a callback that kills the reader would lose every frame after it
+            # Where the report of it fails too, there is nobody left to tell.
+            with contextlib.suppress(BaseException):
+                self._on_error(self.connection_id, error)
+
+
+def _bound(buffer: Any) -> None:
+    """Refuse a frame by the length that it claims, before a byte of it is kept."""
+    read_length = buffer.recv_length
+
+    def recv_length() -> None:
+        read_length()
+        if buffer.length > MESSAGE_MAX_BYTES:
+            raise ConnectionError(f"a frame of {buffer.length} bytes; expected at most {MESSAGE_MAX_BYTES}")
+
+    buffer.recv_length = recv_length

@@ -225,8 +225,20 @@ CALLS = st.lists(
 )
 
 
+# Dense enough that buckets are full most of the time.
+BURSTS = st.lists(
+    st.tuples(
+        st.sampled_from([Group.CREATE, Group.CANCEL]),
+        st.sampled_from([Category.LINEAR, Category.INVERSE]),
+        st.sampled_from([0, 0, 0, 1, 10, 100, 900]),
+    ),
+    min_size=30,
+    max_size=200,
+)
+
+
 @settings(deadline=None)
-@given(calls=CALLS, lags=st.lists(st.integers(0, 50), min_size=1, max_size=7))
+@given(calls=BURSTS | CALLS, lags=st.lists(st.integers(0, 50), min_size=1, max_size=7))
 def test_no_rolling_second_ever_holds_more_than_the_limit(calls, lags):
     """Whenever the calls come, and however unevenly they travel within the margin."""
     budgets, now, arrived = Budgets(), T0, {}

@@ -142,10 +142,15 @@ def money(value: Decimal) -> str:
     """
     As `plain`, at most twelve decimals: for values and fees, which are exact but for inverse contracts.
     """
-    exponent = value.as_tuple().exponent
-    if isinstance(exponent, int) and exponent < -MOST_PLACES:
-        value = value.quantize(TWELVE_PLACES)
-    return plain(value)
+    if not value:
+        return "0"
+    text = format(value, "f")
+    point = text.find(".")
+    if point < 0:
+        return text
+    if len(text) - point > MOST_PLACES + 1:
+        text = format(value.quantize(TWELVE_PLACES), "f")
+    return text.rstrip("0").rstrip(".")
 
 
 def number(value: object, name: str) -> Decimal:

@@ -1,0 +1,166 @@
+"""Where a router says what happens, and the sink that writes it to the host's log."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, Protocol
+
+from loguru import logger
+
+from hean.telemetry.metrics import Count, Metric, Sample, Tally
+from hean.telemetry.records import Level, TelemetryRecord, record_of
+
+# A host's logger must not be fed megabytes because an exchange answered with a page.
+_TEXT_MAX: Final = 2000
+
+
+class Sink(Protocol):
+    """Something that a record is handed to; it may raise, and must not wait."""
+
+    def __call__(self, record: TelemetryRecord, /) -> None:
+        """Take one record; its texts are redacted."""
+
+
+class LogSink:
+    """Writes each record as one line to the host's loguru, keys bound and repeated in the text."""
+
+    def __call__(self, record: TelemetryRecord, /) -> None:
+        if record.level is None:
+            return
+        keys: dict[str, object] = {
+            "event": record.event,
+            "from": record.before,
+            "to": record.after,
+            "correlation_id": record.correlation_id,
+            "signal_id": record.signal_id,
+            "order_link_id": record.order_link_id,
+            "order_id": record.order_id,
+        }
+        for name, value in record.fields:
+            keys.setdefault(name, value)
+        shown = (
+            f"{name}={_quoted(value)}" for name, value in keys.items() if name != "event" and value not in {"", None}
+        )
+        logger.bind(**keys).log(record.level, " ".join((record.event, *shown)))
+
+
+def _is_number(value: object) -> bool:
+    return value is None or isinstance(value, int | float)
+
+
+def _quoted(value: object) -> str:
+    """Keep a value on its line and apart from its neighbours."""
+    text = str(value)
+    return text if text.isprintable() and not set(text) & {" ", '"', "="} else json.dumps(text, ensure_ascii=False)
+
+
+class Telemetry:
+    """
+    Where one router says what happens; safe to use from every thread.
+
+    Args:
+        redact: takes secrets out of a text.
+        sinks: each gets every record, in this order.
+    """
+
+    def __init__(self, *, redact: Callable[[str], str], sinks: Iterable[Sink] | None = None) -> None:
+        self._redact = redact
+        self._sinks: tuple[Sink, ...] = (LogSink(),) if sinks is None else tuple(sinks)
+        self._tally = Tally()
+        self._reported: set[tuple[str, str]] = set()
+        self._lock = threading.Lock()
+
+    @property
+    def counts(self) -> tuple[Count, ...]:
+        """Every metric as it stands, with or without Prometheus."""
+        return self._tally.snapshot()
+
+    def record(self, record: TelemetryRecord) -> None:
+        """Tell every sink; never raises."""
+        cleaned = self._guarded(self._cleaned, record)
+        for sample in record.samples:
+            self._guarded(self._tally.add, sample)
+        if cleaned is not None:
+            for sink in self._sinks:
+                self._guarded(sink, cleaned)
+
+    def observe(self, name: str, fields: Mapping[str, object]) -> None:
+        """
+        Record something by its name and keys; what it counts is decided here. Never raises.
+
+        Args:
+            name: stable, for machines: "transition", "event.ORDER_FILLED", "actor.crash".
+            fields: the keys of its log line; `from` and `to` are states.
+        """
+        record = self._guarded(lambda _: record_of(name, fields), None)
+        if record is not None:
+            self.record(record)
+
+    def sample(self, metric: Metric, value: float = 1.0, *labels: str) -> None:
+        """Add to a metric without a log line; never raises."""
+        self.record(
+            TelemetryRecord(event=metric, level=None, samples=(Sample(metric=metric, value=value, labels=labels),))
+        )
+
+    def _cleaned(self, record: TelemetryRecord) -> TelemetryRecord:
+        """Leave numbers as they are; whatever else it is, a sink gets it as clean text of a bounded length."""
+        if record.level is None:
+            return record
+        others = [str(value) for _, value in record.fields if not _is_number(value)]
+        event, correlation_id, signal_id, order_link_id, order_id, *others = self._clean(
+            [record.event, record.correlation_id, record.signal_id, record.order_link_id, record.order_id, *others]
+        )
+        rest = iter(others)
+        return TelemetryRecord(
+            event=event,
+            level=record.level,
+            before=record.before,
+            after=record.after,
+            correlation_id=correlation_id,
+            signal_id=signal_id,
+            order_link_id=order_link_id,
+            order_id=order_id,
+            fields=tuple((name, value if _is_number(value) else next(rest)) for name, value in record.fields),
+            samples=record.samples,
+        )
+
+    def _clean(self, texts: list[str]) -> list[str]:
+        # Cut first, with a margin that keeps a secret at the cut whole: patterns over megabytes take seconds.
+        texts = [text[: 2 * _TEXT_MAX] for text in texts]
+        # Almost no record holds a secret, and one look at all its texts is much cheaper than one at each. The line end
+        # between them keeps what would match in one text matching here.
+        together = "\n".join(texts)
+        if self._redact(together) != together:
+            texts = [self._redact(text) for text in texts]
+        return [text[:_TEXT_MAX] for text in texts]
+
+    def _guarded(self, work: Callable[[Any], Any], part: object) -> Any:
+        try:
+            return work(part)
+        except Exception as error:  # noqa: BLE001 - telemetry hurts nobody, whatever a host's handler raises
+            self._report(work, error)
+            return None
+
+    def _told(self, error: Exception) -> str:
+        try:
+            return self._clean([repr(error)])[0]
+        except Exception:  # noqa: BLE001 - the redactor itself may be what fails; then nothing unredacted is said
+            return type(error).__name__
+
+    def _report(self, work: object, error: Exception) -> None:
+        """Count a failure; tell the other sinks of the first of its kind."""
+        name = str(getattr(work, "__qualname__", type(work).__name__))
+        kind = (name, type(error).__name__)
+        self._tally.add(Sample(metric=Metric.SINK_FAILURES, labels=kind))
+        with self._lock:
+            new = kind not in self._reported
+            self._reported.add(kind)
+        if not new:
+            return
+        fields = (("sink", name), ("error", self._told(error)))
+        told = TelemetryRecord(event="sink.failed", level=Level.ERROR, fields=fields)
+        for sink in self._sinks:
+            if sink is not work:
+                self._guarded(sink, told)

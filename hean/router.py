@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import pykka
+from attrs import evolve
 from loguru import logger
 
 from hean.actors.admission import Admission
@@ -28,17 +29,19 @@ from hean.actors.context import Addresses, Context, Gate
 from hean.actors.external import ExternalActor
 from hean.actors.gateway import GatewayActor
 from hean.actors.messages import Adopt, Answered, HaltAsked, Ping, ResumeAsked, Send
-from hean.actors.pool import Pool
+from hean.actors.pool import Pool, Wires
 from hean.actors.portfolio import PortfolioActor, adopted, opening_balance, restore_books
 from hean.actors.ports import Ports
 from hean.actors.registry import Cell, Registry, Slot
-from hean.actors.sockets import PrivateSockets
+from hean.actors.sockets import PrivateSockets, TradeSockets
 from hean.actors.stream import StreamActor
 from hean.actors.supervisor import SupervisorActor, order_of
+from hean.actors.trade import TradeActor, TradeEntry
 from hean.bybit.auth import Credentials
-from hean.bybit.codec import socket_login
+from hean.bybit.codec import ping, socket_login
 from hean.bybit.endpoints import Endpoints, checked
 from hean.bybit.rest import RestClient
+from hean.bybit.trade import auth_frame
 from hean.core import checks, clock
 from hean.core.calls import (
     Call,
@@ -80,7 +83,7 @@ from hean.core.types import (
 )
 from hean.errors import AuthRefused, ConfigError, OrderRejected, RemoteError, RouterStopped
 from hean.journal import Batch, Journal
-from hean.settings import Settings
+from hean.settings import Entry, Settings
 
 HALT_MARK = "halted"
 """Why the router is halted; journalled, so that a restart does not lift it."""
@@ -604,7 +607,8 @@ class Router:
         self._timers = TimerThread()
         ports = Ports(clock=self._clock, timers=self._timers, spawner=Threads(), unit=random.random)
         boxes = {
-            name: Inbox(name) for name in ("supervisor", "gateway", "stream", "portfolio", "external", "reconciler")
+            name: Inbox(name)
+            for name in ("supervisor", "gateway", "stream", "trade", "portfolio", "external", "reconciler")
         }
         self._context = Context(
             ports=ports,
@@ -619,6 +623,7 @@ class Router:
         )
         self._admission = Admission(self._context, settings.orders.max_open)
         self._pool = Pool(settings.gateway.threads, self._client)
+        entry = self._trade_entry() if settings.bybit.entry is Entry.WS else None
         books = restore_books(self._journal, instruments)
         spawn = ports.spawner.start
         context = self._context
@@ -627,9 +632,8 @@ class Router:
                 GatewayActor,
                 boxes["gateway"],
                 context,
-                self._pool,
+                Wires(entry, self._pool),
                 Guard(Budgets(LimitPolicy(pace=settings.gateway.pace))),
-                senders=settings.gateway.threads,
                 timeout_s=settings.bybit.reply_timeout_s,
                 queue_max=settings.gateway.queue_max,
             )
@@ -650,6 +654,21 @@ class Router:
                 first_ms=first_ms,
             )
         )
+        if entry is not None:
+            self._actors.append(
+                spawn(
+                    TradeActor,
+                    boxes["trade"],
+                    context,
+                    TradeSockets(
+                        self._endpoints.trade_url, settings.stream.connect_timeout_s, entry, self._reader_failed
+                    ),
+                    entry,
+                    login=self._trade_login,
+                    ping_frame=ping(),
+                    policy=evolve(session_policy(settings), topics=(), catches_up=False),
+                )
+            )
         for ref in self._actors:
             # A failing on_start still returns a ref; only an answer proves an actor alive.
             ref.ask(Ping(), timeout=_DECISION_S)
@@ -657,6 +676,8 @@ class Router:
             context.announce(adopted(row, context.now_ms()))
         self._resume_orders()
         context.to.stream.tell(StreamStart())
+        if entry is not None:
+            context.to.trade.tell(StreamStart())
 
     def _resume_orders(self) -> None:
         context = self._context
@@ -673,6 +694,18 @@ class Router:
 
     def _login(self) -> str:
         return socket_login(self._credentials, expires_ms=self._exchange_clock.now_ms() + _LOGIN_VALID_MS)
+
+    def _trade_entry(self) -> TradeEntry:
+        return TradeEntry(
+            now_ms=self._clock.now_ms,
+            exchange_ms=self._exchange_clock.now_ms,
+            recv_window_ms=self._settings.bybit.recv_window_ms,
+            epoch=f"{self._clock.now_ms():x}-{self._journal.epoch:x}",
+        )
+
+    def _trade_login(self) -> str:
+        expires_ms = self._exchange_clock.now_ms() + _LOGIN_VALID_MS
+        return auth_frame(self._credentials, expires_ms=expires_ms, req_id="login")
 
     def _handler_failed(self, type_: EventType, error: BaseException) -> None:
         self._observe("handler.failed", {"type": type_, "error": repr(error)})

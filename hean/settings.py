@@ -98,7 +98,7 @@ class BybitSettings:
         "wss://stream-testnet.bybit.com/v5/trade", fits.url("wss", "ws"), "order entry; testnet or loopback as REST is"
     )
     entry: Entry = _setting(  # noqa: RUF009 - a member of an enum does not change
-        Entry.REST, fits.choice(Entry), "order entry; REST stays the fallback"
+        Entry.WS, fits.choice(Entry), "order entry; REST stays the fallback"
     )
     recv_window_ms: int = _setting(
         5000,

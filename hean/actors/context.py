@@ -53,6 +53,7 @@ class Addresses:
     supervisor: Mailbox
     gateway: Mailbox
     stream: Mailbox
+    trade: Mailbox
     portfolio: Mailbox
     external: Mailbox
     reconciler: Mailbox

@@ -31,7 +31,6 @@ class Performed:
     """From a sender's thread: this call is over."""
 
     reply: Reply
-    lane: _Lane
 
 
 @frozen(kw_only=True)
@@ -48,7 +47,6 @@ class GatewayActor(Boundary):
         context: the router's shared things.
         wire: performs calls.
         guard: budgets and breakers; decides.
-        senders: how many calls the wire performs at once.
         timeout_s: for one call, from its first byte.
         queue_max: waiting calls; one more is answered as not sent.
     """
@@ -60,7 +58,6 @@ class GatewayActor(Boundary):
         wire: Wire,
         guard: Guard,
         *,
-        senders: int,
         timeout_s: float,
         queue_max: int,
     ) -> None:
@@ -68,19 +65,16 @@ class GatewayActor(Boundary):
         self._context = context
         self._wire = wire
         self._guard = guard
-        self._senders = senders
         self._timeout_s = timeout_s
         self._queue_max = queue_max
         self._lanes: dict[_Lane, deque[Send]] = {}
         self._waiting = 0
-        self._in_flight = 0
 
     def handle(self, message: Any) -> Any:
         match message:
             case Send():
                 self._accept(message)
             case Performed():
-                self._in_flight -= 1
                 self._act(self._guard.observe(message.reply, self._context.now_ms()))
             case Withdraw():
                 self._withdraw(message)
@@ -128,8 +122,6 @@ class GatewayActor(Boundary):
         """Send from one lane what may go now; how long its head must wait for its budget, 0 for anything else."""
         group, category = lane
         queue = self._lanes[lane]
-        # One sender is kept for cancels and look-ups, so that a burst of creates cannot take them all.
-        senders = self._senders - 1 if group is Group.CREATE and self._senders > 1 else self._senders
         while queue:
             now_ms = self._context.now_ms()
             head = queue[0]
@@ -142,24 +134,24 @@ class GatewayActor(Boundary):
                 self._pop(queue)
                 self._refuse(head, why)
                 continue
-            if self._in_flight >= senders:
+            if not self._wire.room(head.call):
                 return 0
-            wait_ms = self._guard.acquire(group, category, now_ms)
+            over_http = self._wire.over_http(head.call)
+            wait_ms = self._guard.acquire(group, category, now_ms, over_http=over_http)
             if wait_ms > 0:
                 return wait_ms
             self._pop(queue)
-            self._in_flight += 1
-            self._perform(head, lane)
+            self._perform(head)
         return 0
 
     def _pop(self, queue: deque[Send]) -> None:
         queue.popleft()
         self._waiting -= 1
 
-    def _perform(self, message: Send, lane: _Lane) -> None:
+    def _perform(self, message: Send) -> None:
         def answer(reply: Reply) -> None:
             message.answer_to.tell(Answered(tag=message.tag, reply=reply))
-            self.mailbox.tell(Performed(reply=reply, lane=lane))
+            self.mailbox.tell(Performed(reply=reply))
 
         self._wire.perform(message.call, self._timeout_s, answer)
 

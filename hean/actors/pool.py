@@ -7,7 +7,8 @@ import threading
 from collections.abc import Callable
 from typing import Protocol
 
-from hean.core.calls import Call, Phase, Reply, Verdict, VerdictKind
+from hean.actors.trade import TradeEntry
+from hean.core.calls import Call, CreateOrder, Phase, Reply, Verdict, VerdictKind
 
 
 class Client(Protocol):
@@ -32,7 +33,10 @@ class Pool:
 
     def __init__(self, size: int, make_client: Callable[[], Client]) -> None:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._size = size
         self._closing = False
+        self._lock = threading.Lock()
+        self._in_flight = 0
         self._threads = [
             threading.Thread(target=self._run, args=(make_client,), name=f"hean-sender-{number}", daemon=True)
             for number in range(size)
@@ -40,7 +44,17 @@ class Pool:
         for thread in self._threads:
             thread.start()
 
+    def room(self, call: Call) -> bool:
+        # One sender is kept for cancels and look-ups, so that a burst of creates cannot take them all.
+        kept = 1 if isinstance(call, CreateOrder) and self._size > 1 else 0
+        return self._in_flight < self._size - kept
+
+    def over_http(self, call: Call) -> bool:  # noqa: ARG002 - whatever the call
+        return True
+
     def perform(self, call: Call, timeout_s: float, answer: Callable[[Reply], None]) -> None:
+        with self._lock:
+            self._in_flight += 1
         self._jobs.put((call, timeout_s, answer))
 
     def close(self, timeout_s: float = 5.0) -> None:
@@ -56,11 +70,31 @@ class Pool:
         try:
             while (job := self._jobs.get()) is not None:
                 call, timeout_s, answer = job
-                answer(
-                    not_sent(call, "the router stopped") if self._closing else client.perform(call, timeout_s=timeout_s)
-                )
+                stopped = self._closing
+                reply = not_sent(call, "the router stopped") if stopped else client.perform(call, timeout_s=timeout_s)
+                with self._lock:
+                    self._in_flight -= 1
+                answer(reply)
         finally:
             client.close()
+
+
+class Wires:
+    """The trade channel where it can take a call, else the pool: the same facts by either door."""
+
+    def __init__(self, entry: TradeEntry | None, pool: Pool) -> None:
+        self._entry = entry
+        self._pool = pool
+
+    def room(self, call: Call) -> bool:
+        return not self.over_http(call) or self._pool.room(call)
+
+    def over_http(self, call: Call) -> bool:
+        return self._entry is None or not self._entry.takes(call)
+
+    def perform(self, call: Call, timeout_s: float, answer: Callable[[Reply], None]) -> None:
+        if self._entry is None or not self._entry.perform(call, timeout_s, answer):
+            self._pool.perform(call, timeout_s, answer)
 
 
 def not_sent(call: Call, why: str) -> Reply:

@@ -61,13 +61,16 @@ class Spawner(Protocol):
 
 
 class Wire(Protocol):
-    """Performs calls. Never raises and never loses one: each call is answered by exactly one reply."""
+    """Performs calls. Never raises and never loses one: each call is answered by exactly one reply, perhaps late."""
+
+    def room(self, call: Call) -> bool:
+        """Whether it could be sent at once; the gateway keeps it otherwise."""
+
+    def over_http(self, call: Call) -> bool:
+        """Whether it would go over HTTP, and so draw on the IP's budget."""
 
     def perform(self, call: Call, timeout_s: float, answer: Callable[[Reply], None]) -> None:
-        """Perform `call` within `timeout_s` on some other thread, then answer there."""
-
-    def close(self) -> None:
-        """Drop all connections; calls that wait are answered as not sent."""
+        """Perform `call` within `timeout_s`; the answer comes on some other thread."""
 
 
 class Socket(Protocol):

@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 from hean.actors.ports import Mailbox
 from hean.actors.stream import Received
+from hean.actors.trade import TradeEntry, told
 from hean.bybit.codec import parse_frame
 from hean.bybit.endpoints import Door
 from hean.bybit.stream import Socket
+from hean.bybit.trade import parse_reply
 from hean.core.session_facts import Closed, Opened
 
 
@@ -35,6 +37,41 @@ class PrivateSockets:
             connection_id=generation,
             on_open=lambda number: mailbox.tell(Opened(generation=number)),
             on_frame=lambda number, raw: mailbox.tell(Received(generation=number, frame=parse_frame(raw))),
+            on_closed=lambda number, why: mailbox.tell(Closed(generation=number, why=why)),
+            on_error=lambda _, error: self._failed(error),
+            connect_timeout_s=self._connect_timeout_s,
+        )
+        socket.start()
+        return socket
+
+
+class TradeSockets:
+    """
+    Opens connections to the trade stream.
+
+    Args:
+        url: checked by the wire package before each connect.
+        connect_timeout_s: for the handshake.
+        entry: takes the replies where they are read.
+        failed: told what a callback raised; the reader goes on.
+    """
+
+    def __init__(
+        self, url: str, connect_timeout_s: float, entry: TradeEntry, failed: Callable[[BaseException], None]
+    ) -> None:
+        self._url = url
+        self._connect_timeout_s = connect_timeout_s
+        self._entry = entry
+        self._failed = failed
+
+    def open(self, generation: int, mailbox: Mailbox) -> Socket:
+        """Begin to connect; replies go to their calls, the rest is told to `mailbox` with `generation`."""
+        socket = Socket(
+            door=Door.TRADE,
+            url=self._url,
+            connection_id=generation,
+            on_open=lambda number: mailbox.tell(Opened(generation=number)),
+            on_frame=lambda number, raw: told(self._entry, mailbox, number, parse_reply(raw)),
             on_closed=lambda number, why: mailbox.tell(Closed(generation=number, why=why)),
             on_error=lambda _, error: self._failed(error),
             connect_timeout_s=self._connect_timeout_s,

@@ -26,9 +26,9 @@ class Guard:
         """Why a call of that group may not be sent at all now; empty when it may."""
         return ""
 
-    def acquire(self, group: Group, category: Category, now_ms: Ms) -> int:
+    def acquire(self, group: Group, category: Category, now_ms: Ms, *, over_http: bool) -> int:
         """Take one call from its budgets: 0 when taken, else how many milliseconds to wait."""
-        return self._budgets.acquire(group, category, now_ms)
+        return self._budgets.acquire(group, category, now_ms, over_http=over_http)
 
     def observe(self, reply: Reply, now_ms: Ms) -> tuple[Wake, ...]:
         """Learn from a reply."""

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hean.core import calls, plain
+from hean.core import calls, facts, ledger, plain, record
 from hean.core import types as core_types
 from hean.core.calls import Call, CancelOrder, Page, QueryTime, Reply, Verdict, VerdictKind
 from hean.core.types import Amend, Category, Denial, DenyReason, Ms, OrderId, OrderLinkId, OrderRow, Side, Signal
@@ -34,7 +34,7 @@ def classes_of(module: types.ModuleType) -> list[type]:
     ]
 
 
-VALUE_TYPES = classes_of(core_types) + classes_of(calls)
+VALUE_TYPES = [kind for module in (core_types, calls, facts, ledger, record) for kind in classes_of(module)]
 
 
 @functools.cache

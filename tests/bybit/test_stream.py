@@ -24,7 +24,7 @@ from tests.bybit.peer import Peer, Script, Talk, closed_port
 TEXT, BINARY, CONT, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-WAIT_S = 5
+WAIT_S = 20
 
 
 def handshake(talk: Talk) -> bytes:
@@ -290,7 +290,7 @@ def test_close_wakes_a_reader_that_waits():
         started = time.monotonic()
         stream.close("no frame for 30 s")
         assert "no frame for 30 s" == why_closed(owner)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 10
 
 
 def test_first_reason_is_the_one_told():
@@ -389,7 +389,7 @@ def test_close_in_the_middle_of_the_handshake_ends_it():
         started = time.monotonic()
         stream.close("changed our mind")
         assert "changed our mind" == why_closed(owner)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 10
 
 
 def test_silent_handshake_is_given_up():
@@ -496,7 +496,7 @@ def test_tls_is_the_same_and_its_close_wakes_the_reader(certificate, monkeypatch
         started = time.monotonic()
         stream.close()
         assert "closed here" == why_closed(owner)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 10
 
 
 def test_tls_that_does_not_verify_is_never_opened(certificate, monkeypatch):

@@ -24,11 +24,11 @@ from loguru import logger
 from hean.actors.admission import Admission
 from hean.actors.boundary import Inbox, Threads
 from hean.actors.bus import Bus
-from hean.actors.clock import SteadyClock, TimerThread
+from hean.actors.clock import ExchangeClock, SteadyClock, TimerThread
 from hean.actors.context import Addresses, Context, Gate
 from hean.actors.external import ExternalActor
-from hean.actors.gateway import GatewayActor
-from hean.actors.messages import Adopt, Answered, HaltAsked, Ping, ResumeAsked, Send
+from hean.actors.gateway import HALT_MARK, GatewayActor
+from hean.actors.messages import Adopt, Answered, Ping, Send
 from hean.actors.pool import Pool, Wires
 from hean.actors.portfolio import PortfolioActor, adopted, opening_balance, restore_books
 from hean.actors.ports import Ports
@@ -42,7 +42,8 @@ from hean.bybit.codec import ping, socket_login
 from hean.bybit.endpoints import Endpoints, checked
 from hean.bybit.rest import RestClient
 from hean.bybit.trade import auth_frame
-from hean.core import checks, clock
+from hean.core import checks
+from hean.core.breaker_facts import BreakerPolicy, HaltAsked, ResumeAsked
 from hean.core.calls import (
     Call,
     KeyInfo,
@@ -52,7 +53,6 @@ from hean.core.calls import (
     QueryPositions,
     QueryTime,
     Reply,
-    ServerTime,
     SetLeverage,
     SwitchMode,
     VerdictKind,
@@ -85,8 +85,6 @@ from hean.errors import AuthRefused, ConfigError, OrderRejected, RemoteError, Ro
 from hean.journal import Batch, Journal
 from hean.settings import Entry, Settings
 
-HALT_MARK = "halted"
-"""Why the router is halted; journalled, so that a restart does not lift it."""
 _FIRST_MARK = "first_start_ms"
 _LOGIN_VALID_MS = 10_000
 _RANK: Mapping[OrderState, int] = {
@@ -216,24 +214,6 @@ class Positions(Mapping[Any, PositionSnapshot]):
         return len(self._positions)
 
 
-class _ExchangeClock:
-    """The exchange's clock as well as we know it; replaced whole at each sample, read by every signing thread."""
-
-    def __init__(self, local: SteadyClock) -> None:
-        self._local = local
-        self._clock = clock.Clock()
-
-    def now_ms(self) -> int:
-        return self._clock.corrected(self._local.now_ms())
-
-    def observe(self, reply: Reply) -> clock.ClockFinding | None:
-        if not isinstance(reply.result, ServerTime) or reply.sent_ms is None:
-            return None
-        sample = clock.Sample(sent_ms=reply.sent_ms, received_ms=reply.received_ms, server_ms=reply.result.server_ms)
-        self._clock, finding = clock.observe(self._clock, sample)
-        return finding
-
-
 class Router:
     """
     Turns signals into Bybit testnet orders and keeps what it believes equal to what the exchange says.
@@ -258,7 +238,7 @@ class Router:
         self._credentials = Credentials(api_key=bybit.api_key, api_secret=bybit.api_secret)
         self._settings = settings
         self._clock = SteadyClock()
-        self._exchange_clock = _ExchangeClock(self._clock)
+        self._exchange_clock = ExchangeClock(self._clock.now_ms, settings.clock.max_drift_ms)
         self._started = False
         self._stopped = False
         self._lock = threading.Lock()
@@ -449,12 +429,12 @@ class Router:
         self._require_running()
         # At once for this thread's next submit; the supervisor journals it and tells the orders.
         self._context.gate.halted_why = f"{why} ({who})"
-        self._context.to.supervisor.tell(HaltAsked(who=who, why=why))
+        self._context.to.gateway.tell(HaltAsked(who=who, why=why))
 
     def resume(self, *, who: str = "strategy") -> None:
         """Take signals again."""
         self._require_running()
-        self._context.to.supervisor.ask(ResumeAsked(who=who), _DECISION_S)
+        self._context.to.gateway.ask(ResumeAsked(who=who), _DECISION_S)
 
     # Account settings.
 
@@ -633,9 +613,11 @@ class Router:
                 boxes["gateway"],
                 context,
                 Wires(entry, self._pool),
-                Guard(Budgets(LimitPolicy(pace=settings.gateway.pace))),
+                Guard(Budgets(LimitPolicy(pace=settings.gateway.pace)), breaker_policy(settings), random.random),
                 timeout_s=settings.bybit.reply_timeout_s,
                 queue_max=settings.gateway.queue_max,
+                exchange_clock=self._exchange_clock,
+                sync_ms=int(settings.clock.sync_s * 1000),
             )
         )
         self._actors.append(spawn(PortfolioActor, boxes["portfolio"], context, books))
@@ -730,6 +712,18 @@ def order_policy(settings: Settings) -> OrderPolicy:
             effort_ms=int(orders.max_age_s * 1000),
         ),
         query=RetryPolicy(base_ms=int(orders.query_base_s * 1000), cap_ms=int(orders.query_cap_s * 1000)),
+    )
+
+
+def breaker_policy(settings: Settings) -> BreakerPolicy:
+    """The figures that the breakers live by."""
+    given = settings.breaker
+    open_ms = int(given.open_s * 1000)
+    return BreakerPolicy(
+        failures=given.failures,
+        window_ms=int(given.window_s * 1000),
+        open=RetryPolicy(base_ms=open_ms, cap_ms=open_ms * 12),
+        ban_silence_ms=int(given.ban_silence_s * 1000),
     )
 
 

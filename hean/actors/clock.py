@@ -6,8 +6,11 @@ import heapq
 import itertools
 import threading
 import time
+from collections.abc import Callable
 
 from hean.actors.ports import Mailbox
+from hean.core import clock
+from hean.core.calls import Reply, ServerTime
 from hean.core.types import Ms
 
 
@@ -19,6 +22,54 @@ class SteadyClock:
 
     def now_ms(self) -> Ms:
         return Ms((time.monotonic_ns() + self._offset_ns) // 1_000_000)
+
+
+class ExchangeClock:
+    """
+    The exchange's clock as well as we know it: a value replaced whole at each sample, read by every signing thread.
+
+    Args:
+        local_ms: our clock.
+        max_drift_ms: a change of the offset beyond this, since the first sample, is drift.
+    """
+
+    def __init__(self, local_ms: Callable[[], Ms], max_drift_ms: int) -> None:
+        self._local_ms = local_ms
+        self._max_drift_ms = max_drift_ms
+        self._clock = clock.Clock()
+        self._first_offset_ms: int | None = None
+
+    def now_ms(self) -> int:
+        """The exchange's time now; our own before the first sample."""
+        return self._clock.corrected(self._local_ms())
+
+    @property
+    def offset_ms(self) -> int:
+        """The exchange's clock minus ours."""
+        return self._clock.offset_ms(self._local_ms())
+
+    @property
+    def uncertainty_ms(self) -> int | None:
+        """The bound on the error of `offset_ms`; None before the first sample."""
+        return self._clock.uncertainty_ms(self._local_ms())
+
+    def observe(self, reply: Reply) -> str:
+        """Learn from a reply that tells the time; why the clock cannot be trusted any more, or ""."""
+        if not isinstance(reply.result, ServerTime) or reply.sent_ms is None:
+            return ""
+        sample = clock.Sample(sent_ms=reply.sent_ms, received_ms=reply.received_ms, server_ms=reply.result.server_ms)
+        self._clock, finding = clock.observe(self._clock, sample)
+        offset_ms = self.offset_ms
+        if self._first_offset_ms is None:
+            self._first_offset_ms = offset_ms
+        moved_ms = offset_ms - self._first_offset_ms
+        if abs(moved_ms) > self._max_drift_ms:
+            return f"the offset to the exchange's clock moved by {moved_ms} ms, at most {self._max_drift_ms} is allowed"
+        return str(finding) if finding is clock.ClockFinding.DRIFT else ""
+
+    def forgive(self) -> None:
+        """A person resumed: drift counts from here."""
+        self._first_offset_ms = self.offset_ms
 
 
 class TimerThread:

@@ -84,14 +84,16 @@ class Context:
     def now_ms(self) -> Ms:
         return self.ports.clock.now_ms()
 
-    def announce(self, event: Event, *, records: tuple[Record, ...] = ()) -> None:
+    def announce(
+        self, event: Event, *, records: tuple[Record, ...] = (), marks: Mapping[str, str] | None = None
+    ) -> None:
         """
         Journal an event of no order, publish and log it.
 
         Raises:
             JournalError: it could not be remembered; nothing was published.
         """
-        self.journal.commit(Batch(at_ms=event.at_ms, records=(*records, record_of(event))))
+        self.journal.commit(Batch(at_ms=event.at_ms, records=(*records, record_of(event)), marks=marks or {}))
         self.tell_world((event,))
 
     def tell_world(self, events: tuple[Event, ...]) -> None:

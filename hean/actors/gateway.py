@@ -7,21 +7,30 @@ Nothing waits here but messages: the calls themselves are performed by the wire 
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+from typing import Any, assert_never
 
 from attrs import frozen
 
 from hean.actors.boundary import Boundary
+from hean.actors.clock import ExchangeClock
 from hean.actors.context import Context
-from hean.actors.messages import Answered, Ping, Send, Withdraw
+from hean.actors.messages import Answered, Ping, Send, SpreadHalt, Withdraw
 from hean.actors.pool import not_sent
 from hean.actors.ports import Wire
-from hean.core.calls import Group, Reply, category_of, group_of
-from hean.core.guard import Guard, Wake
-from hean.core.types import Category
+from hean.core.breaker_facts import BreakerState, DriftExceeded, HaltAsked, JournalFailed, ProbeDue, ResumeAsked
+from hean.core.calls import Group, QueryTime, Reply, category_of, group_of
+from hean.core.guard import ALL, GoSilent, Guard, Probe, Speak, Tell, WakeBreaker, Wish
+from hean.core.session_facts import StartRequested, StopRequested
+from hean.core.types import Category, Event
 
 # Cancels never wait behind anything; a look-up is what an unknown outcome waits for; creates are the most patient.
 _PRIORITY = (Group.CANCEL, Group.AMEND, Group.QUERY, Group.PUBLIC, Group.CREATE, Group.SETTING)
+
+HALT_MARK = "halted"
+"""Why everything is halted, "" when it is not; journalled, so that a restart does not lift it."""
+
+# Source: Bybit V5 docs, error: 10002, the timestamp is outside the window; the request was not executed.
+TIMESTAMP_REFUSED = 10002
 
 _Lane = tuple[Group, Category]
 
@@ -34,8 +43,28 @@ class Performed:
 
 
 @frozen(kw_only=True)
+class Probed:
+    """From a sender's thread: the reply to a breaker's probe."""
+
+    name: str
+    reply: Reply
+
+
+@frozen(kw_only=True)
+class BreakerDue:
+    """That breaker's probe is due."""
+
+    name: str
+
+
+@frozen(kw_only=True)
 class Pump:
-    """A budget opens again, or a breaker's probe is due: look at the queues."""
+    """A budget opens again: look at the queues."""
+
+
+@frozen(kw_only=True)
+class Sync:
+    """Ask for the exchange's time."""
 
 
 class GatewayActor(Boundary):
@@ -49,6 +78,8 @@ class GatewayActor(Boundary):
         guard: budgets and breakers; decides.
         timeout_s: for one call, from its first byte.
         queue_max: waiting calls; one more is answered as not sent.
+        exchange_clock: learns from each reply that tells the time.
+        sync_ms: between such questions.
     """
 
     def __init__(
@@ -60,6 +91,8 @@ class GatewayActor(Boundary):
         *,
         timeout_s: float,
         queue_max: int,
+        exchange_clock: ExchangeClock,
+        sync_ms: int,
     ) -> None:
         super().__init__(mailbox)
         self._context = context
@@ -67,8 +100,17 @@ class GatewayActor(Boundary):
         self._guard = guard
         self._timeout_s = timeout_s
         self._queue_max = queue_max
+        self._exchange_clock = exchange_clock
+        self._sync_ms = sync_ms
         self._lanes: dict[_Lane, deque[Send]] = {}
         self._waiting = 0
+
+    def on_start(self) -> None:
+        context = self._context
+        if context.gate.halted_why:
+            # A restart does not lift a halt.
+            self.on_receive(HaltAsked(who="journal", why=context.gate.halted_why))
+        context.ports.timers.after(self._sync_ms, self.mailbox, Sync(), ("gateway", "sync"))
 
     def handle(self, message: Any) -> Any:
         match message:
@@ -76,10 +118,22 @@ class GatewayActor(Boundary):
                 self._accept(message)
             case Performed():
                 self._act(self._guard.observe(message.reply, self._context.now_ms()))
+                if message.reply.verdict.ret_code == TIMESTAMP_REFUSED:
+                    self._accept(Send(tag="time", call=QueryTime(), answer_to=self.mailbox))
             case Withdraw():
                 self._withdraw(message)
             case Pump():
-                self._act(self._guard.tick(self._context.now_ms()))
+                pass
+            case BreakerDue():
+                self._act(self._guard.take(message.name, ProbeDue(), self._context.now_ms()))
+            case Probed():
+                self._act(self._guard.probed(message.name, message.reply, self._context.now_ms()))
+            case HaltAsked() | ResumeAsked() | JournalFailed() | DriftExceeded():
+                self._act(self._guard.take(ALL, message, self._context.now_ms()))
+            case Sync():
+                self._sync()
+            case Answered():
+                self._learn_time(message.reply)
             case Ping():
                 return True
             case _:
@@ -129,7 +183,7 @@ class GatewayActor(Boundary):
                 self._pop(queue)
                 self._refuse(head, "its deadline passed in the queue")
                 continue
-            why = self._guard.refuses(group, now_ms)
+            why = self._guard.refuses(group)
             if why:
                 self._pop(queue)
                 self._refuse(head, why)
@@ -158,6 +212,60 @@ class GatewayActor(Boundary):
     def _refuse(self, message: Send, why: str) -> None:
         message.answer_to.tell(Answered(tag=message.tag, reply=not_sent(message.call, why)))
 
-    def _act(self, wishes: tuple[Wake, ...]) -> None:
+    def _act(self, wishes: tuple[Wish, ...]) -> None:
+        context = self._context
         for wish in wishes:
-            self._context.ports.timers.after(wish.delay_ms, self.mailbox, Pump(), ("gateway", "wake"))
+            match wish:
+                case WakeBreaker():
+                    due = BreakerDue(name=wish.name)
+                    context.ports.timers.after(wish.delay_ms, self.mailbox, due, ("breaker", wish.name))
+                case Probe():
+                    self._probe(wish.name)
+                case GoSilent():
+                    self._wire.hang_up()
+                    context.to.stream.tell(StopRequested(why=wish.why))
+                    context.to.trade.tell(StopRequested(why=wish.why))
+                case Speak():
+                    context.to.stream.tell(StartRequested())
+                    context.to.trade.tell(StartRequested())
+                case Tell():
+                    self._tell(wish)
+                case _:
+                    assert_never(wish)
+        context.gate.breaker_why = self._guard.refuses(Group.CREATE)
+
+    def _tell(self, wish: Tell) -> None:
+        context, what = self._context, wish.what
+        event = Event(
+            type=what.type,
+            at_ms=context.now_ms(),
+            reason=f"breaker_{wish.name}_{what.state}",
+            detail=what.why,
+        )
+        if not wish.halted:
+            context.announce(event)
+            return
+        halted = what.state is BreakerState.HALTED
+        context.gate.halted_why = what.why if halted else ""
+        if not halted:
+            context.gate.symbols = {}
+        context.to.supervisor.tell(SpreadHalt(halted=halted, why=what.why))
+        context.announce(event, marks={HALT_MARK: context.gate.halted_why})
+
+    def _probe(self, name: str) -> None:
+        def answer(reply: Reply) -> None:
+            self.mailbox.tell(Probed(name=name, reply=reply))
+
+        self._wire.perform(QueryTime(), self._timeout_s, answer)
+
+    # The exchange's clock.
+
+    def _sync(self) -> None:
+        self._context.ports.timers.after(self._sync_ms, self.mailbox, Sync(), ("gateway", "sync"))
+        if not self._guard.banned:
+            self._accept(Send(tag="time", call=QueryTime(), answer_to=self.mailbox))
+
+    def _learn_time(self, reply: Reply) -> None:
+        why = self._exchange_clock.observe(reply)
+        if why:
+            self._act(self._guard.take(ALL, DriftExceeded(why=why), self._context.now_ms()))

@@ -141,18 +141,11 @@ class Spoiled:
 
 
 @frozen(kw_only=True)
-class HaltAsked:
-    """To the supervisor: no more creates, until resumed."""
+class SpreadHalt:
+    """To the supervisor: every order must know that creates may not be sent, or may again."""
 
-    who: str
+    halted: bool
     why: str
-
-
-@frozen(kw_only=True)
-class ResumeAsked:
-    """To the supervisor: creates may be sent again."""
-
-    who: str
 
 
 @frozen(kw_only=True)

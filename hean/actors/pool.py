@@ -35,6 +35,7 @@ class Pool:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._size = size
         self._closing = False
+        self._generation = 0
         self._lock = threading.Lock()
         self._in_flight = 0
         self._threads = [
@@ -57,6 +58,9 @@ class Pool:
             self._in_flight += 1
         self._jobs.put((call, timeout_s, answer))
 
+    def hang_up(self) -> None:
+        self._generation += 1
+
     def close(self, timeout_s: float = 5.0) -> None:
         """Let calls in flight end, answer those that wait as not sent, and end the threads."""
         self._closing = True
@@ -66,9 +70,12 @@ class Pool:
             thread.join(timeout_s)
 
     def _run(self, make_client: Callable[[], Client]) -> None:
-        client = make_client()
+        client, generation = make_client(), self._generation
         try:
             while (job := self._jobs.get()) is not None:
+                if generation != self._generation:
+                    client.close()
+                    client, generation = make_client(), self._generation
                 call, timeout_s, answer = job
                 stopped = self._closing
                 reply = not_sent(call, "the router stopped") if stopped else client.perform(call, timeout_s=timeout_s)
@@ -95,6 +102,9 @@ class Wires:
     def perform(self, call: Call, timeout_s: float, answer: Callable[[Reply], None]) -> None:
         if self._entry is None or not self._entry.perform(call, timeout_s, answer):
             self._pool.perform(call, timeout_s, answer)
+
+    def hang_up(self) -> None:
+        self._pool.hang_up()
 
 
 def not_sent(call: Call, why: str) -> Reply:

@@ -72,6 +72,9 @@ class Wire(Protocol):
     def perform(self, call: Call, timeout_s: float, answer: Callable[[Reply], None]) -> None:
         """Perform `call` within `timeout_s`; the answer comes on some other thread."""
 
+    def hang_up(self) -> None:
+        """Close idle connections, so that a ban can be waited out in silence."""
+
 
 class Socket(Protocol):
     """One connection of a stream."""

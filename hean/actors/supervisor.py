@@ -12,11 +12,10 @@ from hean.actors.messages import (
     Adopt,
     Bound,
     Crashed,
-    HaltAsked,
     Ping,
-    ResumeAsked,
     Retire,
     Spoiled,
+    SpreadHalt,
     Undelivered,
     Unowned,
 )
@@ -24,6 +23,7 @@ from hean.actors.order import OrderActor
 from hean.actors.registry import Cell, Slot
 from hean.actors.scribe import execution_key
 from hean.core import plain
+from hean.core.breaker_facts import JournalFailed
 from hean.core.facts import Broken, Executed, Halted, Restarted, Sent, Shown
 from hean.core.record import Order
 from hean.core.types import Event, EventType, Execution, Ms, OrderLinkId, OrderRow, OrderSnapshot, Source
@@ -67,10 +67,8 @@ class SupervisorActor(Boundary):
                 self._deliver(message.order_link_id, message.message)
             case Spoiled():
                 self._quarantine(message)
-            case HaltAsked():
-                self._halt(message)
-            case ResumeAsked():
-                self._resume(message)
+            case SpreadHalt():
+                self._spread(message)
             case Ping():
                 return True
             case _:
@@ -111,7 +109,7 @@ class SupervisorActor(Boundary):
             {"actor": "order", "order_link_id": message.order_link_id, "error": message.error},
         )
         if message.journal:
-            self._context.gate.halted_why = f"journal: {message.error}"
+            self._context.to.gateway.tell(JournalFailed(why=message.error))
             again = ("revive", message.order_link_id, (message.message,))
             key = (message.order_link_id, "revive")
             self._context.ports.timers.after(JOURNAL_RETRY_MS, self.mailbox, again, key)
@@ -243,29 +241,9 @@ class SupervisorActor(Boundary):
             records=(Record(kind="quarantine", body=plain.dumps(message.quarantine.raw)),),
         )
 
-    def _halt(self, message: HaltAsked) -> None:
-        context = self._context
-        context.gate.halted_why = f"{message.why} ({message.who})"
-        context.announce(
-            Event(
-                type=EventType.KILLSWITCH_TRIGGERED,
-                at_ms=context.now_ms(),
-                reason=message.who,
-                detail=message.why,
-            )
-        )
-        for slot in context.registry.slots():
-            slot.tell(Halted(halted=True, why=message.why))
-
-    def _resume(self, message: ResumeAsked) -> None:
-        context = self._context
-        context.gate.halted_why = ""
-        context.gate.symbols = {}
-        context.announce(
-            Event(type=EventType.KILLSWITCH_RESET, at_ms=context.now_ms(), reason=message.who, detail="resumed")
-        )
-        for slot in context.registry.slots():
-            slot.tell(Halted(halted=False))
+    def _spread(self, message: SpreadHalt) -> None:
+        for slot in self._context.registry.slots():
+            slot.tell(Halted(halted=message.halted, why=message.why))
 
 
 def fact_of(row: OrderRow | Execution, source: Source, asked_ms: Ms | None = None) -> Shown | Executed:

@@ -9,7 +9,8 @@ Its rules:
 3. Realised PnL, fees and funding are three sums; funding moves cash, never quantity.
 4. Nothing is made up: a row of the exchange opens the book (`adopt`) or is compared (`agree`), it never moves the fold.
 
-What one execution does to quantity and money is in `core/holding.py`.
+What one execution does to quantity and money is in `core/holding.py`; what is published of it, in
+`core/position_chart.py`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from attrs import evolve, frozen
 
 from hean.core import exact
 from hean.core.holding import Holding, signed_qty
+from hean.core.position_chart import kinds_of
 from hean.core.types import (
     ZERO,
     Category,
@@ -186,11 +188,9 @@ class PositionBook:
         self._sum = exact.add(self._sum, signed_qty(execution))
         self._replace(at, tail)
         self._known[execution.exec_id] = key
-        if not execution.exec_type.moves_qty:
-            return (Change(kind=EventType.FUNDING, position=self.snapshot, refolded=late),)
         return tuple(
             Change(kind=kind, position=position, refolded=late, crossed_zero=crossed)
-            for kind, position in self._steps(before, self._last)
+            for kind, position in self._steps(_fact_of(execution), before)
         )
 
     def adopt(self, row: PositionRow) -> tuple[Change, ...]:
@@ -214,11 +214,11 @@ class PositionBook:
                 f"position {self.symbol}: expected an avg_price to adopt, was {row.avg_price}; query again"
             )
         cut = self._cut(row.seq)
-        before = self._state_before(cut)
+        before = self._last
         qty = _signed_size(row.side, row.size)
-        base = before.replaced(qty, row.avg_price if qty else None, row.seq, row.updated_ms)
-        self._rebase(cut, base)
-        return (Change(kind=EventType.POSITION_ADOPTED, position=self.snapshot),)
+        settled = self._state_before(cut)
+        self._rebase(cut, settled.replaced(qty, row.avg_price if qty else None, row.seq, row.updated_ms))
+        return tuple(Change(kind=kind, position=position) for kind, position in self._steps("adopted", before))
 
     def checkpoint(self, seq: int) -> int:
         """
@@ -307,13 +307,15 @@ class PositionBook:
 
     def _learn_fee(self, execution: Execution, key: _Key) -> tuple[Change, ...]:
         at = bisect_left(self._keys, key)
-        held = self._entries[at]
+        before, held = self._last, self._entries[at]
         if held.execution.exec_fee is not None or execution.exec_fee is None:
             return ()
         told = evolve(held.execution, exec_fee=execution.exec_fee, fee_currency=execution.fee_currency)
         self._replace(at, self._folded(at, [(key, told, held.reduce_only), *self._rows(at + 1)]))
-        kind = EventType.POSITION_UPDATE if told.exec_type.moves_qty else EventType.FUNDING
-        return (Change(kind=kind, position=self.snapshot, refolded=True),)
+        fact = "fee_told" if told.exec_type.moves_qty else "funded"
+        return tuple(
+            Change(kind=kind, position=position, refolded=True) for kind, position in self._steps(fact, before)
+        )
 
     def _is_excluded(self, qty: Decimal) -> bool:
         """Whether the position_idx excludes this side. Source: Bybit V5 docs, enum: positionIdx."""
@@ -334,19 +336,18 @@ class PositionBook:
             updated_ms=state.updated_ms,
         )
 
-    def _steps(self, before: Holding, after: Holding) -> list[tuple[EventType, PositionSnapshot]]:
+    def _steps(self, fact: str, before: Holding) -> list[tuple[EventType, PositionSnapshot]]:
+        """What the chart publishes of `fact`, each with the position after it."""
+        after = self._last
         position = self._snapshot_of(after)
-        was, side = before.side, after.side
-        if was is side:
-            return [(EventType.POSITION_UPDATE, position)]
-        steps = []
-        if was is not None:
-            # The opening part of a flip realises nothing, so the closed position has the same sums.
-            flat = evolve(position, side=None, size=ZERO, avg_price=None)
-            steps.append((EventType.POSITION_CLOSED, flat))
-        if side is not None:
-            steps.append((EventType.POSITION_OPENED, position))
-        return steps
+        kinds = kinds_of(fact, before.side, after.side)
+        # The opening part of a flip realises nothing, so the closed position has the same sums.
+        return [
+            (kind, evolve(position, side=None, size=ZERO, avg_price=None))
+            if kind is EventType.POSITION_CLOSED
+            else (kind, position)
+            for kind in kinds
+        ]
 
     def _require_own(self, row: PositionRow) -> None:
         own = (self.category, self.symbol, self.position_idx)
@@ -355,6 +356,12 @@ class PositionBook:
                 f"position row: expected one of {own}, was of {(row.category, row.symbol, row.position_idx)}; "
                 f"compare it with its own book"
             )
+
+
+def _fact_of(execution: Execution) -> str:
+    if not execution.exec_type.moves_qty:
+        return "funded"
+    return "bought" if execution.side is Side.BUY else "sold"
 
 
 def _key_of(execution: Execution) -> _Key:

@@ -332,9 +332,7 @@ def test_no_server_holds_a_call_beyond_its_deadline(script):
 def test_server_that_stops_reading_holds_no_call_beyond_its_deadline():
     with exchange(hang_without_reading) as (_, client):
         started = time.monotonic()
-        reply = client.perform(
-            SetLeverage(category=Category.LINEAR, symbol="S", leverage="1" * 8_000_000), timeout_s=2
-        )
+        reply = client.perform(SetLeverage(category=Category.LINEAR, symbol="S", leverage="1" * 8_000_000), timeout_s=2)
         took = time.monotonic() - started
     assert (VerdictKind.UNKNOWN, Phase.SENDING) == claim(reply)
     assert took < 10

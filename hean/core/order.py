@@ -162,18 +162,24 @@ class OrderChart(StateChart["Step"]):
     )  # fmt: skip
     nothing_found = (
         # The look-up that precedes a re-send came back empty, after a refusal that was its attempt's own proof.
-        PENDING.to(SUBMITTED, cond="may_send", on="send_create")
+        # One that nobody waits for sends nothing.
+        stay(PENDING, cond="cleared")
+        | PENDING.to(SUBMITTED, cond="may_send", on="send_create")
         | PENDING.to(REJECTED, on="reject_not_placed")
         | stay(CLOSED)
         | stay(SUBMITTED, TIMEOUT, ACKNOWLEDGED, PARTIAL_FILL, FILLED, CANCELLED, REJECTED, ERROR, on="back_off")
     )
     absence_proven = (
-        TIMEOUT.to(PENDING, cond="may_resend", on=["clear", "schedule_retry"])
+        # The exchange accepted it, or called it a duplicate: absence contradicts that, and proves nothing. It is asked
+        # again, ever more slowly, and alarmed; a person may decide once it is in ERROR.
+        TIMEOUT.to(ERROR, cond=["claimed", "missed_again"], on=["vanished", "back_off"])
+        | stay(TIMEOUT, cond="claimed", on="back_off")
+        | TIMEOUT.to(PENDING, cond="may_resend", on=["clear", "schedule_retry"])
         | TIMEOUT.to(REJECTED, on="reject_not_placed")
-        # The exchange accepted it: absence contradicts, so it is asked again, ever more slowly, and alarmed.
+        | SUBMITTED.to(ERROR, cond="missed_again", on=["vanished", "back_off"])
         | stay(SUBMITTED, on="back_off")
-        | ACKNOWLEDGED.to(ERROR, cond="missed_again", on="vanished")
-        | PARTIAL_FILL.to(ERROR, cond="missed_again", on="vanished")
+        | ACKNOWLEDGED.to(ERROR, cond="missed_again", on=["vanished", "back_off"])
+        | PARTIAL_FILL.to(ERROR, cond="missed_again", on=["vanished", "back_off"])
         | stay(ACKNOWLEDGED, PARTIAL_FILL, on="back_off")
         | ERROR.to(REJECTED, cond="never_seen", on="reject_not_placed")
         | stay(ERROR, on="back_off")
@@ -298,11 +304,12 @@ class OrderChart(StateChart["Step"]):
     amend_asked = stay(SUBMITTED, ACKNOWLEDGED, PARTIAL_FILL, on="wish_amend") | stay(
         PENDING, TIMEOUT, FILLED, CANCELLED, REJECTED, ERROR, CLOSED, on="deny_command"
     )
-    command_accepted = stay(
-        PENDING, SUBMITTED, TIMEOUT, ACKNOWLEDGED, PARTIAL_FILL, FILLED, CANCELLED, REJECTED, ERROR, CLOSED
+    # "Taken for processing" may come to nothing as well: what is not seen in time is asked for.
+    command_accepted = stay(SUBMITTED, TIMEOUT, ACKNOWLEDGED, PARTIAL_FILL, ERROR, on="take_command") | stay(
+        PENDING, FILLED, CANCELLED, REJECTED, CLOSED
     )
     command_failed = (
-        stay(SUBMITTED, TIMEOUT, ACKNOWLEDGED, PARTIAL_FILL, ERROR, on=["command_failed", "query"])
+        stay(SUBMITTED, TIMEOUT, ACKNOWLEDGED, PARTIAL_FILL, ERROR, on=["fail_command", "query"])
         | stay(FILLED, CANCELLED, REJECTED, on="clear_command")
         | stay(PENDING, CLOSED)
     )
@@ -318,16 +325,17 @@ class OrderChart(StateChart["Step"]):
         | stay(FILLED, CANCELLED, REJECTED, on="accept_gap")
         | stay(PENDING, SUBMITTED, TIMEOUT, ACKNOWLEDGED, PARTIAL_FILL, CLOSED, on="deny_command")
     )
+    # Evidence ends ERROR, so it is asked for.
     broken = (
-        PENDING.to(ERROR, on="break_down")
-        | SUBMITTED.to(ERROR, on="break_down")
-        | TIMEOUT.to(ERROR, on="break_down")
-        | ACKNOWLEDGED.to(ERROR, on="break_down")
-        | PARTIAL_FILL.to(ERROR, on="break_down")
-        | FILLED.to(ERROR, on="break_down")
-        | CANCELLED.to(ERROR, on="break_down")
-        | REJECTED.to(ERROR, on="break_down")
-        | CLOSED.to(ERROR, on="break_down")
+        PENDING.to(ERROR, on=["break_down", "back_off"])
+        | SUBMITTED.to(ERROR, on=["break_down", "back_off"])
+        | TIMEOUT.to(ERROR, on=["break_down", "back_off"])
+        | ACKNOWLEDGED.to(ERROR, on=["break_down", "back_off"])
+        | PARTIAL_FILL.to(ERROR, on=["break_down", "back_off"])
+        | FILLED.to(ERROR, on=["break_down", "back_off"])
+        | CANCELLED.to(ERROR, on=["break_down", "back_off"])
+        | REJECTED.to(ERROR, on=["break_down", "back_off"])
+        | CLOSED.to(ERROR, on=["break_down", "back_off"])
         | stay(ERROR)
     )
     # Anything that came between the question and this answer makes it an answer to another question.
@@ -338,8 +346,8 @@ class OrderChart(StateChart["Step"]):
 
 
 STATES: Final[Mapping[str, str]] = {
-    "PENDING": "Intent journalled, nothing of this attempt sent. Left by sending, a denial or a restart. A process that "
-    "dies here is found by the journal.",
+    "PENDING": "Intent journalled, nothing of this attempt sent. Left by sending, a denial or a restart. A process "
+    "that dies here is found by the journal.",
     "SUBMITTED": "Handed to the gateway; bytes may have left, no evidence yet. Left by evidence, a withdrawal or "
     "an unknown outcome. A late reply cannot hold it: every call has a deadline.",
     "TIMEOUT": "Outcome unknown: reply lost, deadline passed, ambiguous error. Never terminal; fills are applied "
@@ -461,10 +469,15 @@ def _about_denied(step: Step, fact: Fact) -> str:
         case CancelAsked() | AmendAsked() | Resolved():
             step.deny_command()
             return "command_denied"
-        case Shown() | Executed():
+        case Executed():
+            # The order is not ours, its fill moved our position all the same.
+            if step.take_execution(fact) != "executed_known":
+                step.alarm()
+            return "contradiction"
+        case Shown() | Accepted() | Duplicate() | Broken():
             step.alarm()
             return "contradiction"
-        case Halted() | QueryDue() | RetryDue():
+        case Halted() | QueryDue() | RetryDue() | LookedUp() | Restarted():
             return "answered_before"
         case _:
             raise IllegalTransition(
@@ -497,6 +510,8 @@ def _name_of(step: Step, fact: Fact) -> str:
                 return "shows_stale"
             step.take_row(fact)
             if fact.row.status is OrderStatus.REJECTED:
+                if step.matched_out(fact.row):
+                    return "shows_cancelled"
                 return "shows_rejected_part" if step.something_executed else "shows_rejected"
             return _SHOWS[fact.row.status]
         case Executed():

@@ -44,7 +44,7 @@ class OrderPolicy:
             may still take the request (recv window) or not show it yet.
         retention_ms: the exchange forgets an unfilled cancelled or rejected order after this long, so an older absence
             proves nothing. Source: Bybit V5 docs, order/order-list (24 hours).
-        shown_ms: after an accepted create, how long the stream may stay silent before the order is asked for.
+        shown_ms: after an accepted request, how long the stream may stay silent before the order is asked for.
         gap_grace_ms: how long executions may lag behind a watermark before they are asked for.
         create: tries and back-off of creates.
         query: back-off of look-ups; they never give up.
@@ -67,12 +67,15 @@ class PendingRequest:
     A cancel or amend that was sent and is not decided.
 
     Attributes:
+        amend: what the amend changes; of a cancel, the amend that it overtook and that may still come.
+        accepted_ms: our clock when its reply said "taken for processing"; None before.
         failed_ms: our clock when its refusal or loss was known; None while its reply may still come.
     """
 
     command: Command
     sent_ms: Ms
     amend: Amend | None = None
+    accepted_ms: Ms | None = None
     failed_ms: Ms | None = None
     why: str = ""
 
@@ -111,7 +114,7 @@ class Order:
         wish_cancel: a cancel is wanted while the order lives.
         wish_amend: an amend waits for evidence.
         cancels: cancels sent.
-        misses: complete, empty look-ups in a row.
+        misses: complete, empty look-ups in a row that began when an absence could prove something.
         missing_ms: our clock at the first of them.
         lookups: look-ups in a row that settled nothing; spaces them.
         looking: a look-up is out.
@@ -184,13 +187,33 @@ class Order:
         return ZERO if self.gap_accepted else self.ledger.gap
 
     @property
+    def claimed(self) -> bool:
+        """The exchange said that it has this order: it accepted a create, or called one a duplicate."""
+        return self.order_id is not None or self.doubted
+
+    @property
     def unresolved(self) -> bool:
         """Something about this order can only be answered by asking."""
-        if self.state in _UNKNOWN or self.gap > 0:
+        if self.state in _UNKNOWN or self.gap > 0 or not (self.ledger.fees_known or self.gap_accepted):
             return True
-        if self.state is OrderState.SUBMITTED:
-            return not self.in_flight
-        return self.pending is not None and self.pending.failed_ms is not None and not self.ended
+        match self.state:
+            case OrderState.PENDING:
+                return not self.cleared
+            case OrderState.SUBMITTED:
+                return not self.in_flight
+            case OrderState.ACKNOWLEDGED | OrderState.PARTIAL_FILL:
+                # Gone missing, filled by our own count alone, or a request failed: the next answer decides.
+                failed = self.pending is not None and self.pending.failed_ms is not None
+                return failed or self.misses > 0 or self.ledger.cum_exec_qty >= self.qty
+            case _:
+                return self.contradicted
+
+    @property
+    def contradicted(self) -> bool:
+        """We hold it for rejected; the exchange shows it open, or executed, and has not shown its end."""
+        if self.state is not OrderState.REJECTED or self.gap_accepted:
+            return False
+        return self.ledger.cum_exec_qty > 0 if self.view is None else not self.view.status.final
 
     def snapshot(self) -> OrderSnapshot:
         """The public picture of this order."""
@@ -227,6 +250,7 @@ class Order:
             reason=self.reason,
             attempts=self.attempts,
             updated_ms=self.updated_ms,
+            shown_ms=view.updated_ms if view is not None else Ms(0),
         )
 
 

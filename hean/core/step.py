@@ -17,6 +17,7 @@ from hean.core.facts import (
     AmendAsked,
     CancelAsked,
     Command,
+    CommandAccepted,
     CommandFailed,
     ConfirmPosition,
     Decide,
@@ -44,6 +45,7 @@ from hean.core.record import Order, OrderPolicy, PendingRequest, View
 from hean.core.retry import next_delay_ms
 from hean.core.types import (
     ZERO,
+    Category,
     DenyReason,
     Event,
     EventType,
@@ -54,6 +56,8 @@ from hean.core.types import (
     OrderState,
     OrderStatus,
     OrderType,
+    Side,
+    TimeInForce,
 )
 
 # A row may not take an order back: rank orders the statuses by how far the life has gone.
@@ -69,6 +73,7 @@ _FINAL_RANK = 5
 
 _ALIVE = frozenset({OrderState.ACKNOWLEDGED, OrderState.PARTIAL_FILL})
 _TERMINAL = frozenset({OrderState.FILLED, OrderState.CANCELLED, OrderState.REJECTED})
+_UNSHOWN = frozenset({OrderState.SUBMITTED, OrderState.TIMEOUT})
 
 # Complete, empty look-ups that must agree before an absence counts. Source: Bybit V5 docs, order/open-order: the closed
 # set is cleared by a restart of their service, so one empty answer is nothing.
@@ -138,16 +143,21 @@ class Step:
         if fact.found:
             self._set(misses=0)
             return "looked_up"
-        first = order.misses == 0
-        self._set(misses=order.misses + 1, missing_ms=fact.started_ms if first else order.missing_ms)
         if order.state is OrderState.PENDING:
+            if order.last_sent_ms is not None and fact.started_ms < order.last_sent_ms:
+                self.why = "it began before the last attempt was answered"
+                return "query_failed"
             return "nothing_found"
         if order.attempts == 0:
             return "absence_proven"
-        if order.in_flight or fact.started_ms < order.blind_until_ms or self.order.misses < MISSES_FOR_PROOF:
+        if order.in_flight or fact.started_ms < order.blind_until_ms:
+            return "nothing_found"
+        first = order.misses == 0
+        self._set(misses=order.misses + 1, missing_ms=fact.started_ms if first else order.missing_ms)
+        if self.order.misses < MISSES_FOR_PROOF:
             return "nothing_found"
         if order.last_sent_ms is not None and self.now_ms - order.last_sent_ms > self.policy.retention_ms:
-            if order.state is OrderState.TIMEOUT:
+            if order.state in _UNSHOWN:
                 self.why = "sent longer ago than the exchange remembers: no evidence can come; decide with resolve"
                 return "broken"
             return "nothing_found"
@@ -167,14 +177,14 @@ class Step:
 
     def stale(self, row: OrderRow) -> bool:
         """The monotonic guard: a row that goes back in quantity, status or time changes nothing."""
-        view = self.order.view
+        view, watermark = self.order.view, self.order.ledger.watermark
         if view is None:
             return False
         # A final word beats an open one even where its quantity lags.
         if row.status.final != view.status.final:
-            return view.status.final and row.cum_exec_qty <= view.cum_exec_qty
+            return view.status.final and row.cum_exec_qty <= watermark
         seen = (row.cum_exec_qty, _RANK.get(row.status, _FINAL_RANK), row.updated_ms)
-        return seen < (view.cum_exec_qty, _RANK.get(view.status, _FINAL_RANK), view.updated_ms)
+        return seen < (watermark, _RANK.get(view.status, _FINAL_RANK), view.updated_ms)
 
     @property
     def something_executed(self) -> bool:
@@ -183,9 +193,14 @@ class Step:
     def take_row(self, fact: Shown) -> None:
         """Adopt the exchange's quantity, price and watermark, and what they say about a request that is out."""
         row, order = fact.row, self.order
+        if order.view is not None and order.view.status.final and not row.status.final:
+            # It saw more executions than the final row did; that, and nothing else, is news.
+            self._set(ledger=order.ledger.seen(row.cum_exec_qty))
+            self._await_executions()
+            return
         amended = self._amended(row)
         self._bind(row.order_id)
-        if row.updated_ms >= order.known_qty_ms:
+        if row.qty > 0 and row.updated_ms >= order.known_qty_ms:
             self._set(known_qty=row.qty, known_qty_ms=row.updated_ms)
         self._set(
             view=View(
@@ -207,9 +222,21 @@ class Step:
         if amended:
             self._note(EventType.ORDER_AMENDED, "amended", amended)
         self._weigh_pending(fact)
-        if self.order.gap > 0:
+        self._await_executions()
+
+    def _await_executions(self) -> None:
+        if self.order.gap > 0 or not self.order.ledger.fees_known:
             # Executions usually follow on the stream at once: asked for only when they do not.
             self.effects.append(StartTimer(timer=Timer.QUERY, delay_ms=self.policy.gap_grace_ms))
+
+    def matched_out(self, row: OrderRow) -> bool:
+        """
+        A Rejected row that means a cancel: the order was taken, and matching ended it.
+
+        Source: Bybit V5 docs, enum: rejectReason; spot says Rejected where derivatives say Cancelled.
+        """
+        fok = self.order.request.time_in_force is TimeInForce.FOK
+        return row.reject_reason in _MATCHED_OUT or (fok and row.reject_reason == "EC_NoEnoughQtyToFill")
 
     def take_execution(self, fact: Executed) -> str:
         """Account one execution, and say how far it fills the order."""
@@ -217,7 +244,9 @@ class Step:
         known = order.ledger.knows(execution.exec_id) or not execution.exec_type.moves_qty
         ledger = order.ledger.add(execution)
         if known:
-            # It may still bring the fee that an earlier row left out.
+            # It may still bring the fee that an earlier row left out, and funding is the portfolio's.
+            if ledger is not order.ledger or not execution.exec_type.moves_qty:
+                self._account(execution)
             self._set(ledger=ledger)
             return "executed_known"
         self._bind(execution.order_id)
@@ -225,17 +254,15 @@ class Step:
             self._set(known_qty=execution.order_qty, known_qty_ms=execution.exec_ms)
         self._set(ledger=ledger, misses=0, confirming=None)
         self._placed()
-        self.effects.append(
-            Account(
-                execution=execution,
-                position_idx=order.request.position_idx,
-                reduce_only=order.request.reduce_only,
-            )
-        )
-        if (execution.symbol, execution.side) != (order.request.symbol, order.request.side):
+        self._account(execution)
+        if not ledger.fees_known:
+            self._await_executions()
+        request = order.request
+        expected = (request.category, request.symbol, request.side)
+        if (execution.category, execution.symbol, execution.side) != expected:
             self.why = (
-                f"execution {execution.exec_id}: expected {order.request.symbol} {order.request.side}, "
-                f"seen {execution.symbol} {execution.side}"
+                f"execution {execution.exec_id}: expected {request.category} {request.symbol} {request.side}, "
+                f"seen {execution.category} {execution.symbol} {execution.side}"
             )
             self._note(EventType.ORDER_FILLED, "contradiction", self.why, execution)
             return "broken"
@@ -248,10 +275,14 @@ class Step:
                 f"{ledger.cum_exec_qty} executed, the exchange's final row said {ledger.watermark}; the fill is kept",
             )
         total = ledger.cum_exec_qty
-        amending = order.wish_amend is not None or (
-            order.pending is not None and order.pending.command is Command.AMEND
+        amending = order.pending is not None and order.pending.amend is not None
+        # Spot market buys may be counted in quote coin: only the status tells when they are done.
+        quoted = (request.category, request.order_type, request.side) == (
+            Category.SPOT,
+            OrderType.MARKET,
+            Side.BUY,
         )
-        if amending or (self.order.known_qty is None):
+        if amending or quoted or not execution.order_qty:
             # Nobody can say what the whole is: never FILLED and never overfill on a guess.
             self._uncertain = total >= self.order.qty
             return "executed_part"
@@ -261,7 +292,17 @@ class Step:
 
     def settles(self, seq: int) -> bool:
         order = self.order
-        return order.confirming == seq and order.gap == 0 and order.state in _TERMINAL
+        if order.confirming != seq:
+            return False
+        # Answered: where something has come between, the question is asked anew once it is out of the way.
+        self._set(confirming=None)
+        return order.gap == 0 and order.state in _TERMINAL and not order.contradicted
+
+    def _account(self, execution: Execution) -> None:
+        request = self.order.request
+        self.effects.append(
+            Account(execution=execution, position_idx=request.position_idx, reduce_only=request.reduce_only)
+        )
 
     # Guards.
 
@@ -293,7 +334,11 @@ class Step:
         return order.misses >= MISSES_FOR_VANISHED and self.now_ms - order.missing_ms >= self.policy.visibility_ms
 
     def never_seen(self) -> bool:
-        return self.order.ledger.cum_exec_qty == 0 and self.order.view is None
+        order = self.order
+        return order.ledger.cum_exec_qty == 0 and order.view is None and not order.claimed
+
+    def claimed(self) -> bool:
+        return self.order.claimed
 
     def settled_filled(self) -> bool:
         return self.order.settled_from is OrderState.FILLED
@@ -401,13 +446,28 @@ class Step:
     # Actions: look-ups.
 
     def query(self) -> None:
-        if not self.order.looking:
+        if isinstance(self.fact, CommandFailed) and self.fact.retry_ms > 0:
+            # Throttled: asking at once would be refused as well.
+            self.effects.append(StartTimer(timer=Timer.QUERY, delay_ms=self.fact.retry_ms))
+        elif not self.order.looking:
             self._set(looking=True)
             self.effects.append(QueryOrder(why=self.why or type(self.fact).__name__))
 
     def query_if_unresolved(self) -> None:
-        if self.order.unresolved or (self.order.state is OrderState.PENDING and not self.order.cleared):
+        self._doubt_silence()
+        if self.order.unresolved:
             self.query()
+
+    def _doubt_silence(self) -> None:
+        """An accepted request of which nothing was seen has failed as well as one that was refused."""
+        pending = self.order.pending
+        if pending is None or pending.accepted_ms is None or pending.failed_ms is not None:
+            return
+        left_ms = pending.accepted_ms + self.policy.shown_ms - self.now_ms
+        if left_ms > 0:
+            self.effects.append(StartTimer(timer=Timer.QUERY, delay_ms=left_ms))
+        else:
+            self._set(pending=evolve(pending, failed_ms=self.now_ms, why="accepted, yet nothing was seen of it"))
 
     def query_later(self) -> None:
         self.back_off()
@@ -421,7 +481,8 @@ class Step:
             # An absence cannot be proven before: one look-up is timed to be the proof.
             delay_ms = min(delay_ms, order.blind_until_ms - self.now_ms + 1)
         self.effects.append(StartTimer(timer=Timer.QUERY, delay_ms=max(delay_ms, 1)))
-        if lookups >= LOOKUPS_BEFORE_ALARM and lookups & (lookups - 1) == 0:
+        doublings, rest = divmod(lookups, LOOKUPS_BEFORE_ALARM)
+        if rest == 0 and doublings & (doublings - 1) == 0:
             self._note(
                 EventType.ERROR,
                 "unresolved",
@@ -473,7 +534,7 @@ class Step:
 
     def wish_cancel(self) -> None:
         # A repeated wish gives the cancel its tries back.
-        self._set(wish_cancel=True, wish_amend=None, cancels=0)
+        self._set(wish_cancel=True, cancels=0)
 
     def wish_amend(self) -> None:
         if isinstance(self.fact, AmendAsked):
@@ -487,11 +548,19 @@ class Step:
         state = self.order.state
         self.effects.append(Decide(command=command, taken=False, why=f"the order is {state}; nothing was sent"))
 
-    def command_failed(self) -> None:
+    def fail_command(self) -> None:
         pending = self.order.pending
-        if pending is not None and isinstance(self.fact, CommandFailed):
-            self._set(pending=evolve(pending, failed_ms=self.now_ms, why=self.fact.why))
+        if isinstance(self.fact, CommandFailed):
             self.why = f"{self.fact.command} failed: {self.fact.why}"
+            # A late reply to an amend that a cancel overtook says nothing about the cancel.
+            if pending is not None and pending.command is self.fact.command:
+                self._set(pending=evolve(pending, failed_ms=self.now_ms, why=self.fact.why))
+
+    def take_command(self) -> None:
+        pending = self.order.pending
+        if isinstance(self.fact, CommandAccepted) and pending is not None and pending.command is self.fact.command:
+            self._set(pending=evolve(pending, accepted_ms=self.now_ms))
+            self.expect_row()
 
     def clear_command(self) -> None:
         self._set(pending=None)
@@ -532,13 +601,12 @@ class Step:
             self._set(settled_from=None, confirming=None)
         if self._uncertain:
             self.query()
-        if after in _TERMINAL:
+        if after in _TERMINAL or after is OrderState.DENIED:
             self._drop_requests(after)
+        if after in _TERMINAL:
             self._seek_settlement()
-        elif after in _ALIVE or after is OrderState.ERROR:
+        else:
             self._pursue()
-        if self.order.halted and after is OrderState.DENIED:
-            self._set(halted=False)
 
     def events_of(self, chart_fact: str) -> tuple[Event, ...]:
         """The notes as events, all with the order as it is now."""
@@ -575,13 +643,17 @@ class Step:
 
     def _pursue(self) -> None:
         order = self.order
-        if order.pending is not None:
-            return
-        if order.wish_cancel:
+        pending = order.pending
+        # A create that was answered can be cancelled; an amend waits for the row that it changes.
+        answered = order.state is OrderState.SUBMITTED and not order.in_flight
+        if order.wish_cancel and (order.alive or answered or order.state is OrderState.ERROR):
+            if pending is not None and pending.command is Command.CANCEL:
+                return
             if order.cancels < self.policy.max_cancels:
-                self._set(
-                    pending=PendingRequest(command=Command.CANCEL, sent_ms=self.now_ms), cancels=order.cancels + 1
-                )
+                # It overtakes an amend that is out: nothing may hold up a cancel.
+                overtaken = pending.amend if pending is not None else None
+                pending = PendingRequest(command=Command.CANCEL, sent_ms=self.now_ms, amend=overtaken)
+                self._set(pending=pending, cancels=order.cancels + 1)
                 self.effects.append(SendCancel())
                 self._note(EventType.ORDER_CANCEL_REQUESTED, "cancel", f"try {self.order.cancels}")
             elif order.cancels == self.policy.max_cancels:
@@ -591,7 +663,7 @@ class Step:
                     "cancel_failing",
                     f"{order.cancels} cancels did not end the order; it lives. Ask again, or see `hean kill`",
                 )
-        elif order.wish_amend is not None:
+        elif order.wish_amend is not None and order.alive and pending is None:
             amend = order.wish_amend
             pending = PendingRequest(command=Command.AMEND, sent_ms=self.now_ms, amend=amend)
             self._set(pending=pending, wish_amend=None)
@@ -600,32 +672,34 @@ class Step:
 
     def _drop_requests(self, after: OrderState) -> None:
         order = self.order
-        if order.wish_cancel and after is not OrderState.CANCELLED and not isinstance(self.fact, CancelAsked):
-            self.effects.append(Decide(command=Command.CANCEL, taken=False, why=f"lost the race: the order is {after}"))
-        if order.wish_amend is not None or (order.pending and order.pending.command is Command.AMEND):
+        if order.wish_cancel and not isinstance(self.fact, CancelAsked):
+            filled = after is OrderState.FILLED
+            why = f"lost the race: the order is {after}" if filled else f"the order is {after}"
+            self.effects.append(Decide(command=Command.CANCEL, taken=not filled, why=why))
+        if order.wish_amend is not None or (order.pending is not None and order.pending.amend is not None):
             self.effects.append(Decide(command=Command.AMEND, taken=False, why=f"lost the race: the order is {after}"))
         self._set(pending=None, wish_cancel=False, wish_amend=None)
 
     def _seek_settlement(self) -> None:
         order = self.order
-        if order.gap > 0 or not (order.ledger.fees_known or order.gap_accepted) or order.confirming is not None:
+        if order.unresolved or order.confirming is not None:
             return
         self._set(confirming=order.ledger.last_seq)
         self.effects.append(ConfirmPosition(seq=order.ledger.last_seq))
 
     def _weigh_pending(self, fact: Shown) -> None:
         pending, row = self.order.pending, fact.row
-        if pending is None or row.status.final:
-            return
-        if pending.amend is not None and _shows(row, pending.amend):
-            self._set(pending=None)
+        if pending is not None and pending.amend is not None and _shows(row, pending.amend):
             self.effects.append(Decide(command=Command.AMEND, taken=True, why="the exchange shows it"))
+            pending = evolve(pending, amend=None) if pending.command is Command.CANCEL else None
+            self._set(pending=pending)
+        if pending is None or row.status.final:
             return
         if pending.failed_ms is None or fact.asked_ms is None or fact.asked_ms < pending.failed_ms:
             return
         # The order lives, so the request that failed did nothing: a cancel is tried again, an amend is dropped.
         self._set(pending=None)
-        if pending.command is Command.AMEND:
+        if pending.amend is not None:
             self.effects.append(Decide(command=Command.AMEND, taken=False, why=pending.why))
 
     def _amended(self, row: OrderRow) -> str:
@@ -683,6 +757,7 @@ class Step:
 
 
 _SILENT = frozenset({"", "UNKNOWN", "EC_NoError"})
+_MATCHED_OUT = frozenset({"EC_PostOnlyWillTakeLiquidity", "EC_NoImmediateQtyToFill", "EC_CancelForNoFullFill"})
 
 
 def _shows(row: OrderRow, amend: object) -> bool:

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -233,6 +234,32 @@ def test_another_writer_in_the_way_is_told(journal: Journal, path: Path) -> None
     assert (1,) == journal.commit(Batch(at_ms=2, records=(INTENT,))).rows
 
 
+class Interrupted:
+    """A connection whose user loses patience just after a commit reached the file."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    def execute(self, statement: str, values: Any = ()) -> Any:
+        cursor = self.connection.execute(statement, values)
+        if statement == "COMMIT":
+            raise KeyboardInterrupt
+        return cursor
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.connection, name)
+
+
+def test_an_interrupt_after_the_commit_does_not_break_the_chain(journal: Journal) -> None:
+    connection = journal._connection
+    journal._connection = Interrupted(connection)
+    with pytest.raises(KeyboardInterrupt):
+        journal.commit(Batch(at_ms=1, records=(INTENT,)))
+    journal._connection = connection
+    assert (2,) == journal.commit(Batch(at_ms=2, records=(INTENT,))).rows
+    assert None is journal.verify_chain()
+
+
 def test_threads_commit_one_after_the_other(journal: Journal) -> None:
     def work() -> None:
         for _ in range(50):
@@ -252,8 +279,9 @@ def test_threads_commit_one_after_the_other(journal: Journal) -> None:
 def test_each_hash_covers_its_predecessor(journal: Journal) -> None:
     journal.commit(Batch(at_ms=10, records=(INTENT, INTENT)))
     first, second = journal.records()
-    assert link(GENESIS, (1, 10, 1, "ORDER_REQUEST", "link-1", "c-1", "{}")) == first.hash
-    assert link(first.hash, (2, 10, 1, "ORDER_REQUEST", "link-1", "c-1", "{}")) == second.hash
+    texts = b"13:ORDER_REQUEST,6:link-1,3:c-1,{}"
+    assert sha256(bytes(32) + b"1,10,1," + texts).digest() == first.hash
+    assert sha256(first.hash + b"2,10,1," + texts).digest() == second.hash
 
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=6)
@@ -421,10 +449,11 @@ def test_a_newer_schema_is_refused(path: Path) -> None:
 def test_a_damaged_page_is_found_at_opening(path: Path) -> None:
     with Journal.open(path, 1) as journal:
         journal.commit(Batch(at_ms=1, records=(evolve(INTENT, body="x" * 3000),) * 20))
+    pages = path.stat().st_size // 4096
     with path.open("r+b") as file:
-        file.seek(4096)
-        file.write(b"\xa5" * 4096 * 2)
-    with pytest.raises(JournalCorrupt):
+        file.seek(pages // 2 * 4096)
+        file.write(bytes(4096))
+    with pytest.raises(JournalCorrupt, match=r"is damaged: .*; keep it, and start with a new one"):
         Journal.open(path, 2)
 
 

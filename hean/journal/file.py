@@ -69,7 +69,7 @@ def check(connection: sqlite3.Connection, path: Path, *, may_be_empty: bool = Fa
     except sqlite3.Error as error:
         raise typed(error, str(path)) from error
     if sound != "ok":
-        raise JournalCorrupt(f"{path} is damaged: {sound}; keep it, and start with a new one")
+        raise JournalCorrupt(f"{path} is damaged: {' '.join(sound.split())}; keep it, and start with a new one")
     if not tables and not may_be_empty:
         raise JournalError(f"there is no journal at {path} yet: the file is empty")
     if tables and application != sql.APPLICATION_ID:

@@ -211,12 +211,11 @@ class JournalView:
     def verify_chain(self) -> int | None:
         """Compute every hash again: None when all is well, else the first number that is changed or missing."""
         head = GENESIS
-        expected_n = 1
-        for row in self.records():
+        # A missing record shows at its successor, whose own hash covers both.
+        for expected_n, row in enumerate(self.records(), start=1):
             head = link(head, (row.n, row.at_ms, row.epoch, row.kind, row.order_link_id, row.correlation_id, row.body))
-            if row.n != expected_n or row.hash != head:
+            if row.hash != head:
                 return expected_n
-            expected_n += 1
         return None
 
     def _rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:

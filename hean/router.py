@@ -27,7 +27,7 @@ from hean.actors.bus import Bus
 from hean.actors.clock import ExchangeClock, SteadyClock, TimerThread
 from hean.actors.context import Addresses, Context, Gate
 from hean.actors.external import ExternalActor
-from hean.actors.gateway import HALT_MARK, GatewayActor
+from hean.actors.gateway import HALT_MARK, Express, GatewayActor
 from hean.actors.messages import Adopt, Answered, Ping, Send
 from hean.actors.pool import Pool, Wires
 from hean.actors.portfolio import PortfolioActor, adopted, opening_balance, restore_books
@@ -601,9 +601,13 @@ class Router:
             observe=self._observe,
             instruments=instruments,
         )
-        self._admission = Admission(self._context, settings.orders.max_open)
         self._pool = Pool(settings.gateway.threads, self._client)
         entry = self._trade_entry() if settings.bybit.entry is Entry.WS else None
+        wire, lock = Wires(entry, self._pool), threading.Lock()
+        guard = Guard(Budgets(LimitPolicy(pace=settings.gateway.pace)), breaker_policy(settings), random.random)
+        timeout_s = settings.bybit.reply_timeout_s
+        express = Express(boxes["gateway"], wire, guard, lock=lock, now_ms=self._clock.now_ms, timeout_s=timeout_s)
+        self._admission = Admission(self._context, express, settings.orders.max_open)
         books = restore_books(self._journal, instruments)
         spawn = ports.spawner.start
         context = self._context
@@ -612,9 +616,11 @@ class Router:
                 GatewayActor,
                 boxes["gateway"],
                 context,
-                Wires(entry, self._pool),
-                Guard(Budgets(LimitPolicy(pace=settings.gateway.pace)), breaker_policy(settings), random.random),
-                timeout_s=settings.bybit.reply_timeout_s,
+                wire,
+                guard,
+                express,
+                lock=lock,
+                timeout_s=timeout_s,
                 queue_max=settings.gateway.queue_max,
                 exchange_clock=self._exchange_clock,
                 sync_ms=int(settings.clock.sync_s * 1000),

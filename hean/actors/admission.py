@@ -14,12 +14,17 @@ from typing import TypeVar
 from attrs import evolve
 
 from hean.actors.context import Context, event_fields, record_of
+from hean.actors.gateway import Express
 from hean.actors.messages import Adopt
+from hean.actors.order import create_of
 from hean.actors.registry import Cell, Slot
-from hean.actors.scribe import order_entry
+from hean.actors.scribe import batch_of
 from hean.actors.supervisor import order_of
 from hean.core import checks, ids, plain
+from hean.core.breaker_facts import JournalFailed
 from hean.core.checks import Gates
+from hean.core.facts import SendCreate, Sent
+from hean.core.order import apply
 from hean.core.record import Order
 from hean.core.types import (
     ZERO,
@@ -34,7 +39,6 @@ from hean.core.types import (
     OrderRequest,
     OrderSnapshot,
     OrderState,
-    OrderStatus,
     OrderType,
     Side,
     Signal,
@@ -51,11 +55,13 @@ class Admission:
 
     Args:
         context: the router's shared things.
+        express: the gateway's direct line.
         max_open: orders that may be tracked and not settled.
     """
 
-    def __init__(self, context: Context, max_open: int) -> None:
+    def __init__(self, context: Context, express: Express, max_open: int) -> None:
         self._context = context
+        self._express = express
         self._max_open = max_open
         self._lock = threading.Lock()
 
@@ -106,22 +112,29 @@ class Admission:
         checked = checks.check(signal, self._instrument(signal), self._gates(signal), now_ms)
         if isinstance(checked, Denial):
             return self._deny(signal, checked, link_id)
-        order = Order.of(checked)
         event = self._received(checked)
+        unit = context.ports.unit()
+        # The first step of the order's machine is taken here: intent, request and state are one transaction.
+        applied = apply(Order.of(checked), Sent(), now_ms, context.policy, unit=unit)
+        batch = batch_of(
+            applied, Sent(), at_ms=now_ms, unit=unit, digest=digest, extra=(_signal_record(signal, event),)
+        )
         try:
-            context.journal.commit(
-                Batch(at_ms=now_ms, records=(_signal_record(signal, event),), order=order_entry(order, digest))
-            )
+            context.journal.commit(batch)
         except JournalError as error:
             # Without its intent in the journal nothing may be sent; the strategy is told at once.
             context.gate.halted_why = f"journal: {error}"
+            context.to.gateway.tell(JournalFailed(why=str(error)))
             denial = Denial(reason=DenyReason.JOURNAL_FAILED, detail=str(error))
             return self._denied_cell(signal, denial, link_id, digest)
-        cell = Cell(order.snapshot(), digest)
+        cell = Cell(applied.order.snapshot(), digest)
         slot = Slot(link_id, context.ports.spawner.mailbox(f"order {link_id}"), cell)
         context.registry.track(slot)
-        context.tell_world((event,))
-        context.to.supervisor.tell(Adopt(order=order, resumed=False))
+        for effect in applied.effects:
+            assert isinstance(effect, SendCreate), "the first step of an order wants nothing but its create"
+            self._express.offer(create_of(effect, slot))
+        context.to.supervisor.tell(Adopt(order=applied.order, resumed=False))
+        context.tell_world((event, *applied.events))
         return cell
 
     def _instrument(self, signal: Signal) -> Instrument | None:
@@ -130,7 +143,7 @@ class Admission:
     def _gates(self, signal: Signal) -> Gates:
         context, gate = self._context, self._context.gate
         symbol_why = gate.symbols.get(_key_of(signal), "")
-        active, conditional = self._active(signal)
+        active, conditional = context.registry.active(*_key_of(signal))
         return Gates(
             stopped=gate.stopped,
             halted=bool(gate.halted_why),
@@ -147,15 +160,6 @@ class Admission:
             symbol_orders=active,
             symbol_conditionals=conditional,
         )
-
-    def _active(self, signal: Signal) -> tuple[int, int]:
-        snapshots = [
-            slot.cell.snapshot
-            for slot in self._context.registry.slots()
-            if slot.cell.snapshot.symbol == signal.symbol and slot.cell.snapshot.outcome is None
-        ]
-        conditional = sum(1 for snapshot in snapshots if snapshot.status == OrderStatus.UNTRIGGERED)
-        return len(snapshots), conditional
 
     def _received(self, request: OrderRequest) -> Event:
         return Event(

@@ -6,7 +6,9 @@ Nothing waits here but messages: the calls themselves are performed by the wire 
 
 from __future__ import annotations
 
+import threading
 from collections import deque
+from collections.abc import Callable
 from typing import Any, assert_never
 
 from attrs import frozen
@@ -16,12 +18,12 @@ from hean.actors.clock import ExchangeClock
 from hean.actors.context import Context
 from hean.actors.messages import Answered, Ping, Send, SpreadHalt, Withdraw
 from hean.actors.pool import not_sent
-from hean.actors.ports import Wire
+from hean.actors.ports import Mailbox, Wire
 from hean.core.breaker_facts import BreakerState, DriftExceeded, HaltAsked, JournalFailed, ProbeDue, ResumeAsked
 from hean.core.calls import Group, QueryTime, Reply, category_of, group_of
 from hean.core.guard import ALL, GoSilent, Guard, Probe, Speak, Tell, WakeBreaker, Wish
 from hean.core.session_facts import StartRequested, StopRequested
-from hean.core.types import Category, Event
+from hean.core.types import Category, Event, Ms
 
 # Cancels never wait behind anything; a look-up is what an unknown outcome waits for; creates are the most patient.
 _PRIORITY = (Group.CANCEL, Group.AMEND, Group.QUERY, Group.PUBLIC, Group.CREATE, Group.SETTING)
@@ -67,6 +69,67 @@ class Sync:
     """Ask for the exchange's time."""
 
 
+class Express:
+    """
+    The gateway's direct line: a call that need not wait for anything is sent by the thread that has it.
+
+    A hop to the gateway's thread costs more than building and sending a frame. Nothing is weakened by leaving it out:
+    budgets and breakers are asked under the lock that the gateway asks them under, a call that would have to wait goes
+    the usual way, and only a channel that does not wait for its reply is used.
+
+    Args:
+        gateway: the usual way.
+        wire: performs calls.
+        guard: budgets and breakers, shared with the gateway.
+        lock: around the guard.
+        now_ms: our clock.
+        timeout_s: for one call.
+    """
+
+    def __init__(
+        self,
+        gateway: Mailbox,
+        wire: Wire,
+        guard: Guard,
+        *,
+        lock: threading.Lock,
+        now_ms: Callable[[], Ms],
+        timeout_s: float,
+    ) -> None:
+        self._gateway = gateway
+        self._wire = wire
+        self._guard = guard
+        self._lock = lock
+        self._now_ms = now_ms
+        self._timeout_s = timeout_s
+        self.crowded = False
+        """Calls wait in the gateway: whoever comes now waits behind them. Set by the gateway."""
+
+    def offer(self, message: Send) -> None:
+        """Send now if nothing stands against it, else queue it at the gateway."""
+        if self.crowded or self._wire.over_http(message.call) or not self._admits(message):
+            self._gateway.tell(message)
+            return
+        perform(self._wire, message, self._gateway, self._timeout_s)
+
+    def _admits(self, message: Send) -> bool:
+        group = group_of(message.call)
+        with self._lock:
+            if self._guard.refuses(group):
+                return False
+            return self._guard.acquire(group, category_of(message.call), self._now_ms(), over_http=False) == 0
+
+
+def perform(wire: Wire, message: Send, gateway: Mailbox, timeout_s: float) -> None:
+    """Send a call; its answer goes to who asked, and to the gateway for what can be learnt of it."""
+
+    def answer(reply: Reply) -> None:
+        message.answer_to.tell(Answered(tag=message.tag, reply=reply))
+        gateway.tell(Performed(reply=reply))
+
+    wire.perform(message.call, timeout_s, answer)
+
+
 class GatewayActor(Boundary):
     """
     Sends what may be sent now, in order of priority.
@@ -76,6 +139,8 @@ class GatewayActor(Boundary):
         context: the router's shared things.
         wire: performs calls.
         guard: budgets and breakers; decides.
+        express: the direct line past this actor.
+        lock: around the guard.
         timeout_s: for one call, from its first byte.
         queue_max: waiting calls; one more is answered as not sent.
         exchange_clock: learns from each reply that tells the time.
@@ -88,7 +153,9 @@ class GatewayActor(Boundary):
         context: Context,
         wire: Wire,
         guard: Guard,
+        express: Express,
         *,
+        lock: threading.Lock,
         timeout_s: float,
         queue_max: int,
         exchange_clock: ExchangeClock,
@@ -98,6 +165,8 @@ class GatewayActor(Boundary):
         self._context = context
         self._wire = wire
         self._guard = guard
+        self._express = express
+        self._lock = lock
         self._timeout_s = timeout_s
         self._queue_max = queue_max
         self._exchange_clock = exchange_clock
@@ -117,7 +186,7 @@ class GatewayActor(Boundary):
             case Send():
                 self._accept(message)
             case Performed():
-                self._act(self._guard.observe(message.reply, self._context.now_ms()))
+                self._learn(lambda now_ms: self._guard.observe(message.reply, now_ms))
                 if message.reply.verdict.ret_code == TIMESTAMP_REFUSED:
                     self._accept(Send(tag="time", call=QueryTime(), answer_to=self.mailbox))
             case Withdraw():
@@ -125,11 +194,11 @@ class GatewayActor(Boundary):
             case Pump():
                 pass
             case BreakerDue():
-                self._act(self._guard.take(message.name, ProbeDue(), self._context.now_ms()))
+                self._learn(lambda now_ms: self._guard.take(message.name, ProbeDue(), now_ms))
             case Probed():
-                self._act(self._guard.probed(message.name, message.reply, self._context.now_ms()))
+                self._learn(lambda now_ms: self._guard.probed(message.name, message.reply, now_ms))
             case HaltAsked() | ResumeAsked() | JournalFailed() | DriftExceeded():
-                self._act(self._guard.take(ALL, message, self._context.now_ms()))
+                self._learn(lambda now_ms: self._guard.take(ALL, message, now_ms))
             case Sync():
                 self._sync()
             case Answered():
@@ -169,6 +238,7 @@ class GatewayActor(Boundary):
             wait_ms = self._drain(lane)
             if wait_ms:
                 wake_ms = wait_ms if wake_ms is None else min(wake_ms, wait_ms)
+        self._express.crowded = self._waiting > 0
         if wake_ms is not None:
             self._context.ports.timers.after(wake_ms, self.mailbox, Pump(), ("gateway", "pump"))
 
@@ -183,7 +253,8 @@ class GatewayActor(Boundary):
                 self._pop(queue)
                 self._refuse(head, "its deadline passed in the queue")
                 continue
-            why = self._guard.refuses(group)
+            with self._lock:
+                why = self._guard.refuses(group)
             if why:
                 self._pop(queue)
                 self._refuse(head, why)
@@ -191,26 +262,25 @@ class GatewayActor(Boundary):
             if not self._wire.room(head.call):
                 return 0
             over_http = self._wire.over_http(head.call)
-            wait_ms = self._guard.acquire(group, category, now_ms, over_http=over_http)
+            with self._lock:
+                wait_ms = self._guard.acquire(group, category, now_ms, over_http=over_http)
             if wait_ms > 0:
                 return wait_ms
             self._pop(queue)
-            self._perform(head)
+            perform(self._wire, head, self.mailbox, self._timeout_s)
         return 0
 
     def _pop(self, queue: deque[Send]) -> None:
         queue.popleft()
         self._waiting -= 1
 
-    def _perform(self, message: Send) -> None:
-        def answer(reply: Reply) -> None:
-            message.answer_to.tell(Answered(tag=message.tag, reply=reply))
-            self.mailbox.tell(Performed(reply=reply))
-
-        self._wire.perform(message.call, self._timeout_s, answer)
-
     def _refuse(self, message: Send, why: str) -> None:
         message.answer_to.tell(Answered(tag=message.tag, reply=not_sent(message.call, why)))
+
+    def _learn(self, ask: Callable[[Ms], tuple[Wish, ...]]) -> None:
+        with self._lock:
+            wishes = ask(self._context.now_ms())
+        self._act(wishes)
 
     def _act(self, wishes: tuple[Wish, ...]) -> None:
         context = self._context
@@ -268,4 +338,4 @@ class GatewayActor(Boundary):
     def _learn_time(self, reply: Reply) -> None:
         why = self._exchange_clock.observe(reply)
         if why:
-            self._act(self._guard.take(ALL, DriftExceeded(why=why), self._context.now_ms()))
+            self._learn(lambda now_ms: self._guard.take(ALL, DriftExceeded(why=why), now_ms))

@@ -10,7 +10,7 @@ from hean.actors.messages import Answered, Bound, Confirm, Crashed, Fold, Ping, 
 from hean.actors.registry import Slot
 from hean.actors.scribe import batch_of
 from hean.core import lookup, plain, replies
-from hean.core.calls import AmendOrder, CancelOrder, CreateOrder, Reply
+from hean.core.calls import AmendOrder, Call, CancelOrder, CreateOrder, Reply
 from hean.core.facts import (
     Account,
     AmendAsked,
@@ -35,7 +35,7 @@ from hean.core.facts import (
 )
 from hean.core.order import Applied, apply
 from hean.core.record import Order
-from hean.core.types import Decision, Ms, OrderState
+from hean.core.types import Decision, OrderState
 from hean.errors import JournalError
 from hean.journal import Record
 
@@ -115,7 +115,7 @@ class OrderActor(Boundary):
         if known is None and applied.order.order_id is not None:
             self._bind(applied.order)
         shown = applied.events[0].order if applied.events else None
-        self._slot.cell.publish(shown or applied.order.snapshot())
+        context.registry.publish(self._slot, shown or applied.order.snapshot())
         self._report(applied)
         context.tell_world(applied.events)
         for effect in applied.effects:
@@ -152,7 +152,7 @@ class OrderActor(Boundary):
         request = self._order.request
         match effect:
             case SendCreate():
-                self._send(f"create:{effect.attempt}", CreateOrder(request=effect.request), effect.expires_ms)
+                self._context.to.gateway.tell(create_of(effect, self._slot))
             case WithdrawCreate():
                 tag = f"create:{effect.attempt}"
                 self._context.to.gateway.tell(Withdraw(tag=tag, answer_to=self.mailbox))
@@ -227,8 +227,8 @@ class OrderActor(Boundary):
             )
         )
 
-    def _send(self, tag: str, call: Any, expires_ms: Ms | None = None) -> None:
-        self._context.to.gateway.tell(Send(tag=tag, call=call, answer_to=self.mailbox, expires_ms=expires_ms))
+    def _send(self, tag: str, call: Call) -> None:
+        self._context.to.gateway.tell(Send(tag=tag, call=call, answer_to=self.mailbox))
 
     def _after(self, delay_ms: int, message: object, name: str, mailbox: Any) -> None:
         self._context.ports.timers.after(delay_ms, mailbox, message, (self._slot.order_link_id, name))
@@ -285,6 +285,16 @@ class OrderActor(Boundary):
             order_link_id=request.order_link_id,
             correlation_id=request.correlation_id,
         )
+
+
+def create_of(effect: SendCreate, slot: Slot) -> Send:
+    """A create for the gateway; its answer goes to the order's mailbox, whether or not its actor is up."""
+    return Send(
+        tag=f"create:{effect.attempt}",
+        call=CreateOrder(request=effect.request),
+        answer_to=slot.mailbox,
+        expires_ms=effect.expires_ms,
+    )
 
 
 def _decision(applied: Applied) -> Decision:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections import Counter
 from collections.abc import Callable
 
 from hean.actors.ports import Mailbox
-from hean.core.types import OrderId, OrderLinkId, OrderSnapshot, OrderState
+from hean.core.types import OrderId, OrderLinkId, OrderSnapshot, OrderState, OrderStatus
 
 
 class Cell:
@@ -74,6 +75,8 @@ class Registry:
         self._lock = threading.Lock()
         self._slots: dict[OrderLinkId, Slot] = {}
         self._links: dict[OrderId, OrderLinkId] = {}
+        self._active: Counter[tuple[str, str]] = Counter()
+        self._conditional: Counter[tuple[str, str]] = Counter()
         self._cells: weakref.WeakValueDictionary[OrderLinkId, Cell] = weakref.WeakValueDictionary()
 
     def slot(self, order_link_id: str) -> Slot | None:
@@ -101,6 +104,26 @@ class Registry:
         with self._lock:
             self._slots[slot.order_link_id] = slot
             self._cells[slot.order_link_id] = slot.cell
+            self._count(slot.cell.snapshot, 1)
+
+    def publish(self, slot: Slot, snapshot: OrderSnapshot) -> None:
+        """Replace a tracked order's snapshot, and count it where it now belongs."""
+        before = slot.cell.snapshot
+        if (before.outcome, before.status) != (snapshot.outcome, snapshot.status):
+            with self._lock:
+                self._count(before, -1)
+                self._count(snapshot, 1)
+        slot.cell.publish(snapshot)
+
+    def active(self, category: str, symbol: str) -> tuple[int, int]:
+        """How many tracked orders of that symbol have no outcome yet, and how many of them wait for a trigger."""
+        return self._active[category, symbol], self._conditional[category, symbol]
+
+    def _count(self, snapshot: OrderSnapshot, by: int) -> None:
+        if snapshot.outcome is None:
+            self._active[snapshot.category, snapshot.symbol] += by
+            if snapshot.status == OrderStatus.UNTRIGGERED:
+                self._conditional[snapshot.category, snapshot.symbol] += by
 
     def bind(self, order_link_id: OrderLinkId, order_id: OrderId) -> bool:
         """Remember the exchange's ID of a tracked order; True the first time."""
@@ -113,7 +136,8 @@ class Registry:
     def forget(self, slot: Slot) -> None:
         """The order retired: neither ID finds it here any more, only the journal does."""
         with self._lock:
-            self._slots.pop(slot.order_link_id, None)
+            if self._slots.pop(slot.order_link_id, None) is not None:
+                self._count(slot.cell.snapshot, -1)
             order_id = slot.cell.snapshot.order_id
             if order_id is not None:
                 self._links.pop(order_id, None)

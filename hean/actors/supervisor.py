@@ -24,7 +24,7 @@ from hean.actors.registry import Cell, Slot
 from hean.actors.scribe import execution_key
 from hean.core import plain
 from hean.core.breaker_facts import JournalFailed
-from hean.core.facts import Broken, Executed, Halted, Restarted, Sent, Shown
+from hean.core.facts import Broken, Executed, Halted, Restarted, Shown
 from hean.core.record import Order
 from hean.core.types import Event, EventType, Execution, Ms, OrderLinkId, OrderRow, OrderSnapshot, Source
 from hean.journal import Batch, OrderEntry, ParkedEntry, Record
@@ -92,7 +92,7 @@ class SupervisorActor(Boundary):
         order = message.order
         slot = self._context.registry.slot(order.request.order_link_id)
         assert slot is not None, "whoever adopts has made the slot"
-        self._start(slot, order, (Restarted(),) if message.resumed else (Sent(),))
+        self._start(slot, order, (Restarted(),) if message.resumed else ())
 
     def _start(self, slot: Slot, order: Order, first: tuple[object, ...]) -> None:
         self._actors[slot.order_link_id] = self._context.ports.spawner.start(

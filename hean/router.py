@@ -22,7 +22,7 @@ from attrs import evolve
 from loguru import logger
 
 from hean.actors.admission import Admission
-from hean.actors.boundary import Inbox, Threads
+from hean.actors.boundary import Inbox, Threads, stop_actors
 from hean.actors.bus import Bus
 from hean.actors.clock import ExchangeClock, SteadyClock, TimerThread
 from hean.actors.context import Addresses, Context, Gate
@@ -227,8 +227,12 @@ class Router:
 
     def __init__(self, settings: Settings) -> None:
         bybit = settings.bybit
-        if not bybit.api_key or not bybit.api_secret:
-            raise ConfigError("BYBIT_API_KEY and BYBIT_API_SECRET: expected a testnet key and its secret, was nothing")
+        for name in ("api_key", "api_secret"):
+            if not getattr(bybit, name):
+                raise ConfigError(
+                    f"bybit.{name} from {settings.source(f'bybit.{name}')}: expected a testnet key and its secret "
+                    f"(BYBIT_{name.upper()}), was nothing"
+                )
         self._endpoints: Endpoints = checked(
             rest_url=bybit.rest_url,
             private_url=bybit.private_url,
@@ -242,6 +246,7 @@ class Router:
         self._started = False
         self._stopped = False
         self._lock = threading.Lock()
+        self._threads = Threads()
         self._actors: list[pykka.ActorRef[Any]] = []
         self._adopted: list[PositionRow] = []
 
@@ -281,19 +286,15 @@ class Router:
 
         Whatever is raised, nothing is left running.
         """
-        if self._started:
-            raise RouterStopped("this router was started before; make a new one")
-        self._started = True
+        with self._lock:
+            if self._started:
+                raise RouterStopped("this router was started before; make a new one")
+            self._started = True
         deadline = time.monotonic() + self._settings.start.timeout_s
-        self._journal = Journal.open(Path(self._settings.journal.path), self._clock.now_ms())
         try:
+            self._journal = Journal.open(Path(self._settings.journal.path), self._clock.now_ms())
             self._wire_up(deadline)
-            left_s = deadline - time.monotonic()
-            if not self._context.gate.live_event.wait(max(left_s, 0)):
-                raise RemoteError(
-                    f"not LIVE within {self._settings.start.timeout_s} s: {self._context.gate.live_why}",
-                    hint="run `hean doctor`",
-                )
+            self._await_live(deadline)
         except BaseException:
             self.stop()
             raise
@@ -313,15 +314,23 @@ class Router:
         if hasattr(self, "_context"):
             self._context.gate.stopped = True
             self._context.gate.set_live(False, "the router stopped")
+
+        def left_s() -> float:
+            return max(deadline - time.monotonic(), 0.1)
+
         for ref in reversed(self._actors):
-            ref.stop(block=True, timeout=max(deadline - time.monotonic(), 0.1))
+            stop_actors([ref], left_s())
         if hasattr(self, "_timers"):
-            self._timers.stop()
+            self._timers.stop(left_s())
         if hasattr(self, "_pool"):
-            self._pool.close(max(deadline - time.monotonic(), 0.1))
+            self._pool.close(left_s())
+        self._threads.join(left_s())
         if hasattr(self, "_context"):
-            self._context.bus.close()
-        self._journal.close()
+            # Nothing moves any more: who waits for an order gets its newest snapshot.
+            self._context.registry.release()
+            self._context.bus.close(left_s())
+        if hasattr(self, "_journal"):
+            self._journal.close()
 
     # Orders.
 
@@ -355,17 +364,17 @@ class Router:
     @property
     def orders(self) -> dict[OrderLinkId, OrderSnapshot]:
         """Orders that are not settled, and those that settled a moment ago, by order_link_id."""
-        return {slot.order_link_id: slot.cell.snapshot for slot in self._context.registry.slots()}
+        return {slot.order_link_id: slot.cell.snapshot for slot in self._started_context().registry.slots()}
 
     @property
     def positions(self) -> Positions:
         """Positions as of now, by (category, symbol, position_idx) or bare symbol."""
-        return Positions(self._context.positions)
+        return Positions(self._started_context().positions)
 
     @property
     def live(self) -> bool:
         """Whether signals are taken: the private stream is live and caught up."""
-        return self._context.gate.live
+        return hasattr(self, "_context") and self._context.gate.live
 
     def cancel(self, order_link_id: str, *, who: str = "strategy", why: str = "") -> Decision:
         """Ask for the end of one order; returns at once with what was decided."""
@@ -411,15 +420,15 @@ class Router:
 
     def events(self, timeout_s: float | None = None) -> Iterator[Event]:
         """Events since the router's start, oldest first; ends after `timeout_s` without one."""
-        return self._context.bus.read(timeout_s)
+        return self._started_context().bus.read(timeout_s)
 
     def subscribe(self, type_: EventType, handler: Callable[[Event], object]) -> None:
         """Call `handler` for each event of that type from now on, on its own thread; one that raises hurts nobody."""
-        self._context.bus.subscribe(type_, handler)
+        self._started_context().bus.subscribe(type_, handler)
 
     def trace(self, order_link_id: str) -> list[str]:
         """An order's records in the journal, oldest first, one line each."""
-        records = self._context.journal.records(order_link_id=order_link_id)
+        records = self._started_context().journal.records(order_link_id=order_link_id)
         return [f"{record.n} {record.at_ms} {record.kind} {record.body}" for record in records]
 
     # The brakes.
@@ -463,6 +472,12 @@ class Router:
     def _require_running(self) -> None:
         if not self._started or self._stopped:
             raise RouterStopped("the router is not running; nothing was sent")
+
+    def _started_context(self) -> Context:
+        """What may be read: from the start on, and after the stop too."""
+        if not hasattr(self, "_context"):
+            raise RouterStopped("the router was not started; nothing is known")
+        return self._context
 
     def _ask(self, order_link_id: str, message: CancelAsked | AmendAsked | Resolved) -> Decision:
         self._require_running()
@@ -522,6 +537,13 @@ class Router:
         finally:
             client.close()
         self._build(instruments, first_ms)
+
+    def _await_live(self, deadline: float) -> None:
+        gate = self._context.gate
+        if not gate.live_event.wait(max(deadline - time.monotonic(), 0)):
+            raise RemoteError(
+                f"not LIVE within {self._settings.start.timeout_s} s: {gate.live_why}", hint="run `hean doctor`"
+            )
 
     def _insist(self, client: RestClient, call: Call, deadline: float) -> Reply:
         """Ask until it is answered, refused for good, or the deadline passes."""
@@ -585,7 +607,7 @@ class Router:
     def _build(self, instruments: dict[tuple[Category, str], Instrument], first_ms: Ms) -> None:
         settings = self._settings
         self._timers = TimerThread()
-        ports = Ports(clock=self._clock, timers=self._timers, spawner=Threads(), unit=random.random)
+        ports = Ports(clock=self._clock, timers=self._timers, spawner=self._threads, unit=random.random)
         boxes = {
             name: Inbox(name)
             for name in ("supervisor", "gateway", "stream", "trade", "portfolio", "external", "reconciler")

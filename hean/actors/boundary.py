@@ -11,6 +11,9 @@ from __future__ import annotations
 import itertools
 import queue
 import threading
+import time
+import weakref
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import pykka
@@ -18,8 +21,6 @@ from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
 from hean.actors.ports import Mailbox
-
-_threads = itertools.count(1)
 
 
 class Inbox:
@@ -114,7 +115,12 @@ class Boundary(pykka.ThreadingActor):
 
 
 class Threads:
-    """The production spawner: an inbox a queue, an actor a daemon thread."""
+    """The production spawner of one router: an inbox a queue, an actor a daemon thread. It knows all its threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._numbers = itertools.count(1)
+        self._threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 
     def mailbox(self, name: str) -> Inbox:
         return Inbox(name)
@@ -122,9 +128,38 @@ class Threads:
     def start(
         self, actor: type[pykka.ThreadingActor], mailbox: Inbox, *args: Any, **kwargs: Any
     ) -> pykka.ActorRef[Any]:
-        return actor.start(mailbox, *args, **kwargs)
+        # As pykka's own start, but for the thread, which it would not let us join.
+        started = actor(mailbox, *args, **kwargs)
+        pykka.ActorRegistry.register(started.actor_ref)
+        name = f"hean-{actor.__name__}-{next(self._numbers)}"
+        thread = threading.Thread(target=started._actor_loop, name=name, daemon=True)  # noqa: SLF001
+        with self._lock:
+            self._threads.add(thread)
+        thread.start()
+        return started.actor_ref
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the threads of actors that were stopped; whether all have ended."""
+        deadline = time.monotonic() + timeout_s
+        with self._lock:
+            threads = list(self._threads)
+        for thread in threads:
+            if thread is not threading.current_thread():
+                thread.join(max(deadline - time.monotonic(), 0))
+        return not any(thread.is_alive() for thread in threads)
 
 
-def name_thread(prefix: str) -> None:
-    """Name the current thread, so that a dump of threads tells ours from the host's."""
-    threading.current_thread().name = f"hean-{prefix}-{next(_threads)}"
+def stop_actors(refs: Iterable[pykka.ActorRef[Any]], timeout_s: float) -> bool:
+    """
+    Stop actors once each has handled what was told to it before; whether all have.
+
+    Bounded and never raises: one that hangs, or that crashes before it reads the word, costs `timeout_s` and no more.
+    """
+    deadline = time.monotonic() + timeout_s
+    stopped = True
+    for future in [ref.stop(block=False) for ref in refs]:
+        try:
+            future.get(timeout=max(deadline - time.monotonic(), 0))
+        except pykka.Timeout:
+            stopped = False
+    return stopped

@@ -34,7 +34,7 @@ class Bus:
         self._events: deque[Event] = deque(maxlen=bound)
         self._next = 0
         self._closed = False
-        self._handlers: dict[EventType, list[Handler]] = {}
+        self._handlers: dict[EventType, list[tuple[int, Handler]]] = {}
         self._thread: threading.Thread | None = None
 
     def publish(self, events: Iterable[Event]) -> None:
@@ -49,12 +49,12 @@ class Bus:
 
     def read(self, timeout_s: float | None) -> Iterator[Event]:
         """Events since the router's start, oldest first; ends after `timeout_s` without one, or at the stop."""
-        return self._read(0, timeout_s)
+        return (event for _, event in self._read(0, timeout_s))
 
     def subscribe(self, type_: EventType, handler: Handler) -> None:
         """Call `handler` for each event of that type from now on, on the bus's thread."""
         with self._changed:
-            self._handlers.setdefault(type_, []).append(handler)
+            self._handlers.setdefault(type_, []).append((self._next, handler))
             if self._thread is None and not self._closed:
                 self._thread = threading.Thread(
                     target=self._call, args=(self._next,), name="hean-callbacks", daemon=True
@@ -69,7 +69,8 @@ class Bus:
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout_s)
 
-    def _read(self, cursor: int, timeout_s: float | None) -> Iterator[Event]:
+    def _read(self, cursor: int, timeout_s: float | None) -> Iterator[tuple[int, Event]]:
+        """Events with their numbers, from `cursor` on."""
         while True:
             with self._changed:
                 self._changed.wait_for(lambda at=cursor: self._next > at or self._closed, timeout_s)  # type: ignore[misc]
@@ -78,10 +79,10 @@ class Bus:
                 oldest = self._next - len(self._events)
                 lost = max(oldest - cursor, 0)
                 first = max(cursor - oldest, 0)
-                batch = [self._events[index] for index in range(first, len(self._events))]
+                batch = [(oldest + index, self._events[index]) for index in range(first, len(self._events))]
                 cursor = self._next
             if lost:
-                yield self._overflow(lost)
+                yield cursor, self._overflow(lost)
             yield from batch
 
     def _overflow(self, lost: int) -> Event:
@@ -93,8 +94,10 @@ class Bus:
         )
 
     def _call(self, cursor: int) -> None:
-        for event in self._read(cursor, None):
-            for handler in tuple(self._handlers.get(event.type, ())):
+        for number, event in self._read(cursor, None):
+            for since, handler in tuple(self._handlers.get(event.type, ())):
+                if number < since:
+                    continue
                 try:
                     handler(event)
                 except BaseException as error:  # noqa: BLE001 - user code must not end the thread of all callbacks

@@ -18,11 +18,12 @@ from hean.core.types import OrderId, OrderLinkId, OrderSnapshot, OrderState, Ord
 class Cell:
     """The newest snapshot of one order, and those who wait for a better one. What a ticket looks at."""
 
-    __slots__ = ("__weakref__", "_changed", "_snapshot", "digest")
+    __slots__ = ("__weakref__", "_changed", "_released", "_snapshot", "digest")
 
     def __init__(self, snapshot: OrderSnapshot, digest: str) -> None:
         self.digest = digest
         self._snapshot = snapshot
+        self._released = False
         self._changed = threading.Condition()
 
     @property
@@ -36,10 +37,16 @@ class Cell:
             self._changed.notify_all()
 
     def wait(self, enough: Callable[[OrderSnapshot], bool], timeout_s: float | None) -> OrderSnapshot:
-        """The first snapshot that is enough, or the newest at the time-out."""
+        """The first snapshot that is enough, or the newest at the time-out or at the release."""
         with self._changed:
-            self._changed.wait_for(lambda: enough(self._snapshot), timeout_s)
+            self._changed.wait_for(lambda: self._released or enough(self._snapshot), timeout_s)
             return self._snapshot
+
+    def release(self) -> None:
+        """Nothing will change any more: let go who waits."""
+        with self._changed:
+            self._released = True
+            self._changed.notify_all()
 
 
 class Slot:
@@ -148,6 +155,13 @@ class Registry:
 
     def count(self) -> int:
         return len(self._slots)
+
+    def release(self) -> None:
+        """The router has stopped: let go everybody who waits for an order."""
+        with self._lock:
+            cells = list(self._cells.values())
+        for cell in cells:
+            cell.release()
 
     def unbound(self, category: str, symbol: str) -> bool:
         """Whether a tracked order of that symbol was sent and does not know its order_id yet."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pykka
 
-from hean.actors.boundary import Boundary
+from hean.actors.boundary import Boundary, stop_actors
 from hean.actors.context import Context
 from hean.actors.messages import (
     Adopt,
@@ -81,10 +81,7 @@ class SupervisorActor(Boundary):
         )
 
     def on_stop(self) -> None:
-        for ref in self._actors.values():
-            ref.stop(block=False)
-        for ref in self._actors.values():
-            ref.stop(block=True, timeout=STOP_S)
+        stop_actors(self._actors.values(), STOP_S)
 
     # Life of the actors.
 
@@ -159,7 +156,7 @@ class SupervisorActor(Boundary):
             return
         slot.retire()
         self._context.registry.forget(slot)
-        ref.stop(block=True)
+        stop_actors([ref], STOP_S)
         leftover = slot.mailbox.leftover()
         for message in leftover:
             self._deliver(link_id, message)

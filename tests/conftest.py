@@ -1,0 +1,77 @@
+"""
+What tests of several packages need: an exchange on loopback, routers that trade on it, and the proof that no thread
+of ours outlives its test.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hean import Router
+from tests.exchange import LoopbackExchange
+
+Routers = Callable[..., Router]
+
+
+def our_threads() -> list[threading.Thread]:
+    """Threads that hean started in this process, alive now."""
+    return [thread for thread in threading.enumerate() if thread.name.startswith("hean-")]
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_is_left() -> Iterator[None]:
+    before = our_threads()
+    yield
+    left = [thread for thread in our_threads() if thread not in before]
+    for thread in left:
+        # One that was told to end may need a moment for its last instructions; one that was not told never ends.
+        thread.join(2)
+    assert [] == [thread.name for thread in left if thread.is_alive()]
+
+
+@pytest.fixture
+def exchange() -> Iterator[LoopbackExchange]:
+    """An exchange under Bybit's own limits."""
+    with LoopbackExchange() as exchange:
+        yield exchange
+
+
+def env_of(exchange: LoopbackExchange, journal: Path, **settings: object) -> dict[str, str]:
+    """The environment of a router on that exchange; settings as `section__key=value`."""
+    urls = exchange.urls
+    env = {
+        "HEAN_BYBIT__REST_URL": urls["rest"],
+        "HEAN_BYBIT__PRIVATE_URL": urls["private"],
+        "HEAN_BYBIT__TRADE_URL": urls["trade"],
+        "BYBIT_API_KEY": urls["api_key"],
+        "BYBIT_API_SECRET": urls["api_secret"],
+        "HEAN_JOURNAL__PATH": str(journal),
+    }
+    return env | {f"HEAN_{name.upper()}": str(value) for name, value in settings.items()}
+
+
+@pytest.fixture
+def router_env(exchange: LoopbackExchange, tmp_path: Path) -> dict[str, str]:
+    """The environment of a router on `exchange`."""
+    return env_of(exchange, tmp_path / "journal.db")
+
+
+@pytest.fixture
+def router(router_env: dict[str, str]) -> Iterator[Routers]:
+    """Makes started routers on `exchange` and stops them; takes settings as `section__key=value`."""
+    made: list[Router] = []
+
+    def make(**settings: Any) -> Router:
+        router = Router.from_env(router_env, **settings)
+        made.append(router)
+        router.start()
+        return router
+
+    yield make
+    for one in made:
+        one.stop()

@@ -153,8 +153,9 @@ class Socket:
             tcp = self._hold(context.wrap_socket(tcp, server_hostname=host))
         ws: Any = websocket.WebSocket(enable_multithread=True, skip_utf8_validation=True)
         _bound(ws.frame_buffer)
-        # A redirect could lead anywhere: none is followed. A given socket is not proxied.
-        ws.connect(url, socket=tcp, timeout=left_s(), redirect_limit=0, suppress_origin=True, http_no_proxy=["*"])
+        # A redirect could lead anywhere: none is followed. A socket that is given is not proxied, whatever the
+        # environment says.
+        ws.connect(url, socket=tcp, timeout=left_s(), redirect_limit=0, suppress_origin=True)
         if ws.getstatus() != 101:
             raise ConnectionError(f"expected the status 101 of a WebSocket, was {ws.getstatus()}")
         # The reader waits in slices of this; a send has no more.

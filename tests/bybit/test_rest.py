@@ -471,6 +471,7 @@ def test_cookies_are_not_kept():
     with exchange(answering(ACCEPTED, headers="Set-Cookie: track=me; Path=/\r\n")) as (peer, client):
         client.perform(CREATE)
         client.perform(CREATE)
+        assert 0 == len(client._session.cookies)
     assert b"cookie" not in peer.requests[1].lower()
 
 

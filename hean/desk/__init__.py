@@ -1,0 +1,1 @@
+"""The operator's verbs: what `hean` does on the command line."""

@@ -1,0 +1,96 @@
+"""What `hean diagram` shows is the machine that runs, and the path that was really taken."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hean.actors.scribe import batch_of
+from hean.core.facts import Sent, Settled
+from hean.core.machines import MACHINES
+from hean.core.picture import Moved
+from hean.core.types import Ms, OrderStatus
+from hean.desk.diagram import Format, path_in, png, render
+from hean.errors import ConfigError, JournalError, LocalError
+from hean.journal import Journal
+from tests.core.orders import executed, life, shown
+
+SMALL = '<svg xmlns="http://www.w3.org/2000/svg" width="90" height="40"><text x="5" y="25">{}</text></svg>'
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    """A journal with one order that was filled before it was acknowledged, and settled."""
+    path = tmp_path / "journal.db"
+    facts = (Sent(), executed("e1", "1"), shown(OrderStatus.FILLED, "1"), Settled(seq=20))
+    lived = life()
+    with Journal.open(path, 1) as writer:
+        for at_ms, fact in enumerate(facts, 1):
+            applied = lived.take(fact)
+            writer.commit(batch_of(applied, fact, at_ms=Ms(at_ms), unit=0.5, digest="d"))
+    return path
+
+
+def test_the_path_of_an_order_is_read_from_its_journal(journal: Path):
+    with Journal.open(journal, 2) as running:
+        [entry] = running.orders()
+    path = path_in(journal, entry.order_link_id)
+    assert ["PENDING", "SUBMITTED", "FILLED"] == [move.before for move in path]
+    assert ["sent", "executed_full", "settled"] == [move.fact for move in path]
+    assert entry.order_id is not None
+    assert path == path_in(journal, entry.order_id)
+
+
+def test_an_order_that_the_journal_does_not_know_is_refused(journal: Path):
+    with pytest.raises(LocalError, match="knows no order 'h1-none'"):
+        path_in(journal, "h1-none")
+
+
+def test_a_missing_journal_is_refused(tmp_path: Path):
+    with pytest.raises(JournalError):
+        path_in(tmp_path / "none.db", "h1-none")
+
+
+@pytest.mark.parametrize("name", list(MACHINES))
+def test_every_machine_renders_as_text(name: str):
+    machine = MACHINES[name]
+    assert render(name, Format.MERMAID).decode().startswith("%%{init")
+    tables = render(name, Format.MD).decode()
+    assert tables.startswith(f"# {machine.title}\n")
+    assert all(f"`{fact}`" in tables for fact in machine.facts)
+
+
+def test_a_picture_is_svg_or_png_with_the_path_highlighted():
+    path = [Moved(before="FLAT", fact="bought", after="LONG")]
+    assert "1. bought" in render("position", Format.SVG, path).decode()
+    assert b"\x89PNG\r\n" == render("position", Format.PNG, path)[:6]
+
+
+def test_a_png_is_twice_the_size_and_shows_its_text_in_the_bundled_face():
+    blank, text = png(SMALL.format("")), png(SMALL.format("FLAT"))
+    assert (180, 80) == tuple(int.from_bytes(blank[at : at + 4]) for at in (16, 20))
+    assert len(text) > len(blank)
+
+
+def test_an_unknown_machine_is_refused_with_the_known_ones():
+    with pytest.raises(ConfigError, match="expected one of order, position, session, breaker, was 'orders'"):
+        render("orders", Format.SVG)
+
+
+def test_png_without_its_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "resvg_py", None)
+    with pytest.raises(ConfigError, match=r"png needs resvg_py; pip install 'hean\[diagrams\]', or ask for svg"):
+        png(SMALL.format("x"))
+
+
+def test_text_and_svg_need_no_extra():
+    program = (
+        "import sys; sys.modules['resvg_py'] = sys.modules['font_roboto'] = None\n"
+        "from hean.desk.diagram import Format, render\n"
+        "print(*(len(render('position', form)) > 0 for form in (Format.MERMAID, Format.MD, Format.SVG)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "True True True\n" == done.stdout

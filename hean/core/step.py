@@ -661,7 +661,7 @@ class Step:
                 self._note(
                     EventType.ERROR,
                     "cancel_failing",
-                    f"{order.cancels} cancels did not end the order; it lives. Ask again, or see `hean kill`",
+                    f"{self.policy.max_cancels} cancels did not end the order; it lives. Ask again, or see `hean kill`",
                 )
         elif order.wish_amend is not None and order.alive and pending is None:
             amend = order.wish_amend
@@ -753,7 +753,10 @@ class Step:
         self._notes.append(_Note(type_, reason, detail, execution))
 
     def _set(self, **changes: Any) -> None:
-        self.order = evolve(self.order, **changes)
+        # The draft is this step's own copy, made once and seen by nobody before the step is over: written in place,
+        # because copying forty fields at each change is most of what a step would cost.
+        for name, value in changes.items():
+            object.__setattr__(self.order, name, value)
 
 
 _SILENT = frozenset({"", "UNKNOWN", "EC_NoError"})

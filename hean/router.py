@@ -3,7 +3,8 @@ The router: wiring, and the synchronous face that a strategy sees.
 
 `Router.from_env()` as a context manager is all that most need: it blocks until the router is LIVE and reconciled, or
 says why it is not. Start-up is recovery: the journal is read, every order that is not settled is looked up, then
-signals are taken. No user code runs on an actor's thread, and no call here waits for the network but `start` and the settings.
+signals are taken. No user code runs on an actor's thread, and no call here waits for the network but `start` and the
+settings.
 """
 
 from __future__ import annotations

@@ -33,6 +33,8 @@ from tests.conftest import Routers, env_of, our_threads
 from tests.exchange import LoopbackExchange
 
 WAIT_S = 10
+HIGH: dict[str, Any] = {"order_type": OrderType.LIMIT, "price": "96000"}
+LOW: dict[str, Any] = {"order_type": OrderType.LIMIT, "price": "50000"}
 
 
 def signal(name: str, **changes: Any) -> Signal:
@@ -47,7 +49,7 @@ def signal(name: str, **changes: Any) -> Signal:
 
 
 def resting(name: str, **changes: Any) -> Signal:
-    return signal(name, **{"order_type": OrderType.LIMIT, "price": "50000"} | changes)
+    return signal(name, **LOW | changes)
 
 
 def events_until(router: Router, type_: EventType, order_link_id: str = "") -> list[Event]:
@@ -99,22 +101,18 @@ def test_a_signal_becomes_a_position_and_its_opposite_closes_it(router: Routers,
 @pytest.mark.parametrize(
     "changes,outcome,executed",
     [
-        ({"order_type": OrderType.LIMIT, "price": "96000"}, OrderState.FILLED, "0.001"),
+        (HIGH, OrderState.FILLED, "0.001"),
         (
-            {"order_type": OrderType.LIMIT, "price": "50000", "time_in_force": TimeInForce.IOC},
+            LOW | {"time_in_force": TimeInForce.IOC},
             OrderState.CANCELLED,
             "0",
         ),
         (
-            {"order_type": OrderType.LIMIT, "price": "50000", "time_in_force": TimeInForce.FOK},
+            LOW | {"time_in_force": TimeInForce.FOK},
             OrderState.CANCELLED,
             "0",
         ),
-        (
-            {"order_type": OrderType.LIMIT, "price": "96000", "time_in_force": TimeInForce.POST_ONLY},
-            OrderState.CANCELLED,
-            "0",
-        ),
+        (HIGH | {"time_in_force": TimeInForce.POST_ONLY}, OrderState.CANCELLED, "0"),
         ({"side": Side.SELL, "reduce_only": True}, OrderState.REJECTED, "0"),
     ],
     ids=["limit", "ioc", "fok", "post_only", "reduce_only_without_position"],

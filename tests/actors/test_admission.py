@@ -219,11 +219,8 @@ def test_a_signal_of_an_earlier_run_gives_the_same_ticket(
         settled.wait(WAIT_S)
         open_one.wait_for(OrderState.ACKNOWLEDGED, WAIT_S)
     with Router.from_env(router_env) as second:
-        tickets = [
-            second.submit(signal("bought")),
-            second.submit(signal("bad", qty="0")),
-            second.submit(resting("rests")),
-        ]
+        again = (signal("bought"), signal("bad", qty="0"), resting("rests"))
+        tickets = [second.submit(each) for each in again]
         assert [settled.order_link_id, denied.order_link_id, open_one.order_link_id] == [
             ticket.order_link_id for ticket in tickets
         ]

@@ -112,7 +112,7 @@ def test_bad_input_is_denied_and_journalled_and_nothing_is_sent(
     assert [reason] == blocked(open_router, ticket)
     books = shop.books()
     assert ([], 0) == (books["orders"], books["counters"]["creates_received"])
-    assert "order/create" not in {row.get("endpoint") for row in shop.requests()}
+    assert set() == {row["orderLinkId"] for row in shop.requests()} - {""}
 
 
 def test_a_denial_is_published_after_its_signal(router: Routers) -> None:
@@ -172,8 +172,10 @@ def test_a_known_signal_is_answered_whatever_the_gates_say(router: Routers) -> N
     )
 
 
-@pytest.mark.parametrize("limits", ["bybit", "none"])
-def test_a_hundred_signals_from_four_threads_twice_are_a_hundred_orders(limits: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("limits,entry", [("bybit", "ws"), ("bybit", "rest"), ("none", "ws"), ("none", "rest")])
+def test_a_hundred_signals_from_four_threads_twice_are_a_hundred_orders(
+    limits: str, entry: str, tmp_path: Path
+) -> None:
     start = threading.Barrier(4)
 
     def submit_all(router: Router, order: int) -> list[Ticket]:
@@ -185,7 +187,10 @@ def test_a_hundred_signals_from_four_threads_twice_are_a_hundred_orders(limits: 
             for _ in range(2)
         ]
 
-    with LoopbackExchange(limits=limits) as exchange, Router.from_env(env_of(exchange, tmp_path / "j.db")) as router:
+    with (
+        LoopbackExchange(limits=limits) as exchange,
+        Router.from_env(env_of(exchange, tmp_path / "j.db", bybit__entry=entry)) as router,
+    ):
         with ThreadPoolExecutor(4) as threads:
             tickets = [ticket for part in threads.map(lambda n: submit_all(router, n), range(4)) for ticket in part]
         assert 100 == len({ticket.order_link_id for ticket in tickets})
@@ -233,11 +238,15 @@ def test_a_signal_of_an_earlier_run_gives_the_same_ticket(
 
 def test_the_intent_is_in_the_journal_before_the_bytes(router: Routers, exchange: LoopbackExchange) -> None:
     made = router()
-    exchange.fault("delay_reply", match={"endpoint": "order/create"}, args={"ms": 400})
+    exchange.fault("delay_reply", match={"op": "order.create"}, args={"ms": 400})
     ticket = made.submit(signal("slow"))
     with JournalView.read(Path(made._journal.path)) as view:
         assert ["signal"] == [row.kind for row in view.records(order_link_id=ticket.order_link_id)][:1]
     assert OrderState.FILLED == ticket.wait(WAIT_S).outcome
+    (create,) = [row for row in exchange.requests() if row["orderLinkId"]]
+    with JournalView.read(Path(made._journal.path)) as view:
+        intent = next(iter(view.records(order_link_id=ticket.order_link_id)))
+    assert intent.at_ms <= int(create["time"])
 
 
 def test_the_journal_is_sound_after_all_that(open_router: Router) -> None:

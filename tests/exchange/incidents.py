@@ -19,7 +19,7 @@ from tests.exchange.positions import Position
 from tests.exchange.pricing import protected_price
 from tests.exchange.settlement import pay
 from tests.exchange.venue import Venue
-from tests.exchange.wire import ZERO, Json
+from tests.exchange.wire import ZERO, Json, trimmed
 
 FUNDING_RATE = "0.0001"
 
@@ -122,7 +122,7 @@ class Incidents:
         rate = Decimal(str(args.get("rate", FUNDING_RATE)))
         value = instrument.value(position.size, market.mark)
         # Longs pay a positive rate; a positive fee is paid.
-        fee = value * rate * (1 if position.signed > 0 else -1)
+        fee = trimmed(value * rate * (1 if position.signed > 0 else -1))
         balance = pay(account, instrument.settle_coin, -fee)
         position.realised -= fee
         position.realised_ever -= fee
@@ -156,7 +156,7 @@ class Incidents:
         seq = market.next_seq()
         rate = instrument.taker_fee if exec_type == "BustTrade" else ZERO
         value = instrument.value(qty, price)
-        fee = value * rate
+        fee = trimmed(value * rate)
         change = position.apply(side, qty, value, fee, clock_ms=venue.clock_ms, seq=seq)
         balance = pay(account, instrument.settle_coin, change.pnl - fee)
         order_type = {"AdlTrade": "Limit", "BustTrade": "Market"}.get(exec_type, "UNKNOWN")

@@ -9,7 +9,7 @@ from decimal import Decimal
 import attrs
 
 from tests.exchange.instruments import Instrument
-from tests.exchange.wire import ZERO, Json, money, plain, rounded
+from tests.exchange.wire import ZERO, Json, money, plain, rounded, trimmed
 
 MAINTENANCE_RATE = Decimal("0.005")
 OPENED_MS = 1_694_402_496_913
@@ -93,10 +93,10 @@ class Position:
         if closed:
             whole = closed == self.size
             entry_part = self.entry_value if whole else self.entry_value * closed / self.size
-            open_fee = self.open_fee if whole else self.open_fee * closed / self.size
+            open_fee = self.open_fee if whole else trimmed(self.open_fee * closed / self.size)
             exit_part = value if closed == qty else value * closed / qty
-            close_fee = fee if closed == qty else fee * closed / qty
-            pnl = self.instrument.gain(entry_part, exit_part, long=self.signed > 0)
+            close_fee = fee if closed == qty else trimmed(fee * closed / qty)
+            pnl = trimmed(self.instrument.gain(entry_part, exit_part, long=self.signed > 0))
             self.entry_value -= entry_part
             self.open_fee -= open_fee
             self.signed += closed if side == "Buy" else -closed

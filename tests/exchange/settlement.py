@@ -9,7 +9,7 @@ from tests.exchange.executions import Execution
 from tests.exchange.orders import Order
 from tests.exchange.positions import Change
 from tests.exchange.venue import Venue
-from tests.exchange.wire import ZERO
+from tests.exchange.wire import ZERO, trimmed
 
 NO_CHANGE = Change(ZERO, ZERO, ZERO, ZERO)
 
@@ -23,11 +23,11 @@ def book_fill(venue: Venue, order: Order, qty: Decimal, price: Decimal, *, maker
     rate = instrument.maker_fee if maker else instrument.taker_fee
     if instrument.is_spot:
         fee_coin = instrument.base_coin if order.side == "Buy" else instrument.quote_coin
-        fee = (qty if order.side == "Buy" else value) * rate
+        fee = trimmed((qty if order.side == "Buy" else value) * rate)
         change, wallet_change = NO_CHANGE, _swap(order, qty, value, fee)
         balance = account.coin(instrument.quote_coin).balance
     else:
-        fee_coin, fee = instrument.settle_coin, value * rate
+        fee_coin, fee = instrument.settle_coin, trimmed(value * rate)
         change = account.position(instrument, order.position_idx).apply(
             order.side, qty, value, fee, clock_ms=clock_ms, seq=seq
         )

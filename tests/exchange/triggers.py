@@ -162,6 +162,8 @@ class Triggers:
             placed[0].sibling, placed[1].sibling = placed[1], placed[0]
         for child in placed:
             self._matching.accept(child)
+        # The price may be beyond a guard already.
+        self._venue.price_moved(self._venue.market(instrument))
 
     def unguard(self, account: Account, instrument: Instrument, position_idx: int, kind: str) -> None:
         """

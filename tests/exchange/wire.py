@@ -153,6 +153,13 @@ def money(value: Decimal) -> str:
     return text.rstrip("0").rstrip(".")
 
 
+def trimmed(value: Decimal) -> Decimal:
+    """
+    An amount as it is booked: to twelve places, so that what is shown adds up to what is held.
+    """
+    return value.quantize(TWELVE_PLACES)
+
+
 def number(value: object, name: str) -> Decimal:
     """
     A finite decimal from a JSON string.

@@ -28,7 +28,8 @@ from hean.errors import (
     RemoteError,
     RouterStopped,
 )
-from hean.router import Router, Ticket
+from hean.router import Router
+from hean.ticket import Ticket
 
 __all__ = [
     "AuthRefused",

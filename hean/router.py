@@ -19,200 +19,50 @@ from types import TracebackType
 from typing import Any, Self
 
 import pykka
-from attrs import evolve
 from loguru import logger
 
-from hean.actors.admission import Admission
 from hean.actors.boundary import Inbox, Threads, stop_actors
-from hean.actors.bus import Bus
 from hean.actors.clock import ExchangeClock, SteadyClock, TimerThread
-from hean.actors.context import Addresses, Context, Gate
-from hean.actors.external import ExternalActor
-from hean.actors.gateway import HALT_MARK, Express, GatewayActor
-from hean.actors.messages import Adopt, Answered, Ping, Send
+from hean.actors.context import Context
+from hean.actors.messages import Answered, Ping, Send
 from hean.actors.pool import Pool, Wires
-from hean.actors.portfolio import PortfolioActor, adopted, opening_balance, restore_books
 from hean.actors.ports import Ports
-from hean.actors.registry import Cell, Registry, Slot
 from hean.actors.sockets import PrivateSockets, TradeSockets
-from hean.actors.stream import StreamActor
-from hean.actors.supervisor import SupervisorActor, order_of
-from hean.actors.trade import TradeActor, TradeEntry
+from hean.actors.trade import TradeEntry
+from hean.assembly import assemble
 from hean.bybit.auth import Credentials
-from hean.bybit.codec import ping, socket_login
 from hean.bybit.endpoints import Endpoints, checked
 from hean.bybit.rest import RestClient
-from hean.bybit.trade import auth_frame
 from hean.core import checks
-from hean.core.breaker_facts import BreakerPolicy, HaltAsked, ResumeAsked
+from hean.core.breaker_facts import HaltAsked, ResumeAsked
 from hean.core.calls import (
-    Call,
-    KeyInfo,
-    Page,
-    QueryInstruments,
-    QueryKey,
-    QueryPositions,
-    QueryTime,
-    Reply,
     SetLeverage,
     SwitchMode,
     VerdictKind,
 )
-from hean.core.catchup import SCOPES
 from hean.core.facts import AmendAsked, CancelAsked, Resolved
-from hean.core.guard import Guard
-from hean.core.limits import Budgets, LimitPolicy
-from hean.core.record import Order, OrderPolicy
 from hean.core.replies import said
-from hean.core.retry import RetryPolicy
-from hean.core.session_facts import StartRequested as StreamStart
-from hean.core.session_record import SessionPolicy
 from hean.core.types import (
     Category,
     Decision,
     Denial,
     Event,
     EventType,
-    Instrument,
-    Ms,
     OrderLinkId,
     OrderSnapshot,
-    OrderState,
-    PositionRow,
-    PositionSnapshot,
     Signal,
 )
-from hean.errors import AuthRefused, ConfigError, OrderRejected, RemoteError, RouterStopped
-from hean.journal import Batch, Journal
+from hean.errors import ConfigError, OrderRejected, RemoteError, RouterStopped
+from hean.journal import Journal
 from hean.settings import Entry, Settings
+from hean.setup import Setup, prepare
+from hean.ticket import Positions, Ticket
 
 _FIRST_MARK = "first_start_ms"
 _LOGIN_VALID_MS = 10_000
-_RANK: Mapping[OrderState, int] = {
-    OrderState.PENDING: 0,
-    OrderState.SUBMITTED: 1,
-    OrderState.TIMEOUT: 1,
-    OrderState.ERROR: 1,
-    OrderState.ACKNOWLEDGED: 2,
-    OrderState.PARTIAL_FILL: 3,
-    OrderState.FILLED: 4,
-    OrderState.CANCELLED: 4,
-    OrderState.REJECTED: 4,
-    OrderState.DENIED: 4,
-    OrderState.CLOSED: 5,
-}
 # How long a caller waits for the word on a cancel or an amend; the request itself goes on regardless.
 _DECISION_S = 5.0
 _SETUP_PAUSE_S = 0.2
-
-
-class Ticket:
-    """
-    A strategy's hold on one order.
-
-    Two tickets of one signal look at the same order. Cheap to keep, safe to drop: the order goes on without it.
-    """
-
-    def __init__(self, router: Router, cell: Cell) -> None:
-        self._router = router
-        self._cell = cell
-
-    def __repr__(self) -> str:
-        return f"<Ticket {self.order_link_id} {self.state}>"
-
-    @property
-    def order_link_id(self) -> OrderLinkId:
-        """The order's ID, ours and the exchange's orderLinkId."""
-        return self._cell.snapshot.order_link_id
-
-    @property
-    def correlation_id(self) -> str:
-        """What follows the signal through every record."""
-        return self._cell.snapshot.correlation_id
-
-    @property
-    def state(self) -> OrderState:
-        """The order's state now."""
-        return self._cell.snapshot.state
-
-    @property
-    def outcome(self) -> OrderState | None:
-        """FILLED, CANCELLED, REJECTED or DENIED once known, None while open."""
-        return self._cell.snapshot.outcome
-
-    def snapshot(self) -> OrderSnapshot:
-        """The order now, immutable."""
-        return self._cell.snapshot
-
-    def wait(self, timeout_s: float | None = None) -> OrderSnapshot:
-        """The snapshot when the order is settled (CLOSED or DENIED), or the newest at the time-out; never raises."""
-        return self._cell.wait(lambda snapshot: snapshot.settled, timeout_s)
-
-    def wait_for(self, state: OrderState, timeout_s: float | None = None) -> OrderSnapshot:
-        """The snapshot when `state` is reached or passed, or the newest at the time-out; never raises."""
-        return self._cell.wait(lambda snapshot: _RANK[snapshot.state] >= _RANK[state], timeout_s)
-
-    def cancel(self, why: str = "") -> Decision:
-        """
-        Ask for the order's end; returns at once with what was decided.
-
-        Raises:
-            RouterStopped: nothing was sent.
-        """
-        return self._router.cancel(self.order_link_id, why=why)
-
-    def amend(
-        self,
-        *,
-        qty: object = None,
-        price: object = None,
-        trigger_price: object = None,
-        take_profit: object = None,
-        stop_loss: object = None,
-    ) -> Decision:
-        """
-        Ask for a change; returns at once with what was decided. None leaves a part as it is.
-
-        Args:
-            qty: the new total, base coin; must exceed what is executed.
-            price: limit price.
-            trigger_price: of a conditional order.
-            take_profit: "0" removes it.
-            stop_loss: "0" removes it.
-
-        Raises:
-            RouterStopped: nothing was sent.
-        """
-        return self._router.amend(
-            self.order_link_id,
-            qty=qty,
-            price=price,
-            trigger_price=trigger_price,
-            take_profit=take_profit,
-            stop_loss=stop_loss,
-        )
-
-    def trace(self) -> list[str]:
-        """The order's records in the journal, oldest first, one line each."""
-        return self._router.trace(self.order_link_id)
-
-
-class Positions(Mapping[Any, PositionSnapshot]):
-    """Positions by (category, symbol, position_idx); a bare symbol means ("linear", symbol, 0)."""
-
-    def __init__(self, positions: Mapping[tuple[Category, str, int], PositionSnapshot]) -> None:
-        self._positions = positions
-
-    def __getitem__(self, key: Any) -> PositionSnapshot:
-        if isinstance(key, str):
-            key = (Category.LINEAR, key, 0)
-        return self._positions[key]
-
-    def __iter__(self) -> Iterator[tuple[Category, str, int]]:
-        return iter(self._positions)
-
-    def __len__(self) -> int:
-        return len(self._positions)
 
 
 class Router:
@@ -249,7 +99,6 @@ class Router:
         self._lock = threading.Lock()
         self._threads = Threads()
         self._actors: list[pykka.ActorRef[Any]] = []
-        self._adopted: list[PositionRow] = []
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None, **overrides: object) -> Self:
@@ -527,17 +376,18 @@ class Router:
     def _wire_up(self, deadline: float) -> None:
         client = self._client()
         try:
-            self._exchange_clock.observe(self._insist(client, QueryTime(), deadline))
-            key = self._insist(client, QueryKey(), deadline).result
-            assert isinstance(key, KeyInfo)
-            if key.read_only:
-                raise AuthRefused("the API key is read-only", hint="make a testnet key that may trade")
-            self._journal.bind_uid(key.uid)
-            instruments = self._load_instruments(client, deadline)
-            first_ms = self._first_start(client, deadline)
+            setup = prepare(
+                client,
+                journal=self._journal,
+                exchange_clock=self._exchange_clock,
+                now_ms=self._clock.now_ms,
+                where=self._endpoints.rest_url,
+                timeout_s=self._settings.bybit.reply_timeout_s,
+                deadline=deadline,
+            )
         finally:
             client.close()
-        self._build(instruments, first_ms)
+        self._build(setup)
 
     def _await_live(self, deadline: float) -> None:
         gate = self._context.gate
@@ -546,165 +396,31 @@ class Router:
                 f"not LIVE within {self._settings.start.timeout_s} s: {gate.live_why}", hint="run `hean doctor`"
             )
 
-    def _insist(self, client: RestClient, call: Call, deadline: float) -> Reply:
-        """Ask until it is answered, refused for good, or the deadline passes."""
-        while True:
-            left_s = deadline - time.monotonic()
-            reply = client.perform(call, timeout_s=max(min(left_s, self._settings.bybit.reply_timeout_s), 0.05))
-            verdict = reply.verdict
-            if verdict.kind is VerdictKind.ACCEPTED:
-                return reply
-            what = f"{self._endpoints.rest_url}: {type(call).__name__}: {said(verdict)}"
-            details = {"ret_code": verdict.ret_code, "ret_msg": verdict.ret_msg, "hint": verdict.hint}
-            if verdict.kind is VerdictKind.AUTH:
-                raise AuthRefused(f"{what}. {verdict.hint}", **details)  # type: ignore[arg-type]
-            # 10002: our clock is off; the next answer's time mends it.
-            if verdict.kind is VerdictKind.REFUSED or time.monotonic() + _SETUP_PAUSE_S >= deadline:
-                raise RemoteError(f"{what}. {verdict.hint}", **details)  # type: ignore[arg-type]
-            threading.Event().wait(_SETUP_PAUSE_S)
-            if not isinstance(call, QueryTime):
-                self._exchange_clock.observe(client.perform(QueryTime(), timeout_s=_SETUP_PAUSE_S * 5))
-
-    def _load_instruments(self, client: RestClient, deadline: float) -> dict[tuple[Category, str], Instrument]:
-        found: dict[tuple[Category, str], Instrument] = {}
-        for category in dict.fromkeys(scope.category for scope in SCOPES):
-            cursor = ""
-            while True:
-                page = self._insist(client, QueryInstruments(category=category, cursor=cursor), deadline).result
-                assert isinstance(page, Page)
-                found.update({(row.category, row.symbol): row for row in page.instruments})
-                if not page.next_cursor or not page.instruments or page.next_cursor == cursor:
-                    break
-                cursor = page.next_cursor
-        return found
-
-    def _first_start(self, client: RestClient, deadline: float) -> Ms:
-        """Exchange time of this journal's first start; then, what the exchange holds is taken as opening balance."""
-        mark = self._journal.mark(_FIRST_MARK)
-        if mark is not None:
-            return Ms(int(mark))
-        first_ms = Ms(self._exchange_clock.now_ms())
-        rows: list[PositionRow] = []
-        for scope in SCOPES:
-            cursor = ""
-            while True:
-                call = QueryPositions(category=scope.category, settle_coin=scope.settle_coin, cursor=cursor)
-                page = self._insist(client, call, deadline).result
-                assert isinstance(page, Page)
-                rows += page.positions
-                if not page.next_cursor or not page.positions or page.next_cursor == cursor:
-                    break
-                cursor = page.next_cursor
-        self._adopted = [row for row in rows if row.size > 0]
-        self._journal.commit(
-            Batch(
-                at_ms=self._clock.now_ms(),
-                positions=tuple(opening_balance(row) for row in self._adopted),
-                marks={_FIRST_MARK: str(first_ms)},
-            )
-        )
-        return first_ms
-
-    def _build(self, instruments: dict[tuple[Category, str], Instrument], first_ms: Ms) -> None:
+    def _build(self, setup: Setup) -> None:
         settings = self._settings
         self._timers = TimerThread()
-        ports = Ports(clock=self._clock, timers=self._timers, spawner=self._threads, unit=random.random)
-        boxes = {
-            name: Inbox(name)
-            for name in ("supervisor", "gateway", "stream", "trade", "portfolio", "external", "reconciler")
-        }
-        self._context = Context(
-            ports=ports,
-            journal=self._journal,
-            bus=Bus(settings.events.buffer, self._clock.now_ms, self._handler_failed),
-            registry=Registry(),
-            gate=Gate(halted_why=self._journal.mark(HALT_MARK) or ""),
-            policy=order_policy(settings),
-            to=Addresses(**boxes),
-            observe=self._observe,
-            instruments=instruments,
-        )
         self._pool = Pool(settings.gateway.threads, self._client)
         entry = self._trade_entry() if settings.bybit.entry is Entry.WS else None
-        wire, lock = Wires(entry, self._pool), threading.Lock()
-        guard = Guard(Budgets(LimitPolicy(pace=settings.gateway.pace)), breaker_policy(settings), random.random)
-        timeout_s = settings.bybit.reply_timeout_s
-        express = Express(boxes["gateway"], wire, guard, lock=lock, now_ms=self._clock.now_ms, timeout_s=timeout_s)
-        self._admission = Admission(self._context, express, settings.orders.max_open)
-        books = restore_books(self._journal, instruments)
-        spawn = ports.spawner.start
-        context = self._context
-        self._actors.append(
-            spawn(
-                GatewayActor,
-                boxes["gateway"],
-                context,
-                wire,
-                guard,
-                express,
-                lock=lock,
-                timeout_s=timeout_s,
-                queue_max=settings.gateway.queue_max,
-                exchange_clock=self._exchange_clock,
-                sync_ms=int(settings.clock.sync_s * 1000),
-            )
+        connect_timeout_s = settings.stream.connect_timeout_s
+        self._plant = assemble(
+            settings,
+            ports=Ports(clock=self._clock, timers=self._timers, spawner=self._threads, unit=random.random),
+            journal=self._journal,
+            exchange_clock=self._exchange_clock,
+            credentials=self._credentials,
+            wire=Wires(entry, self._pool),
+            sockets=PrivateSockets(self._endpoints.private_url, connect_timeout_s, self._reader_failed),
+            trade=None
+            if entry is None
+            else (TradeSockets(self._endpoints.trade_url, connect_timeout_s, entry, self._reader_failed), entry),
+            setup=setup,
+            observe=self._observe,
         )
-        self._actors.append(spawn(PortfolioActor, boxes["portfolio"], context, books))
-        self._actors.append(spawn(ExternalActor, boxes["external"], context))
-        self._actors.append(spawn(SupervisorActor, boxes["supervisor"], context))
-        self._actors.append(
-            spawn(
-                StreamActor,
-                boxes["stream"],
-                context,
-                PrivateSockets(self._endpoints.private_url, settings.stream.connect_timeout_s, self._reader_failed),
-                login=self._login,
-                exchange_ms=self._exchange_clock.now_ms,
-                policy=session_policy(settings),
-                overlap_ms=int(settings.reconcile.overlap_s * 1000),
-                first_ms=first_ms,
-            )
-        )
-        if entry is not None:
-            self._actors.append(
-                spawn(
-                    TradeActor,
-                    boxes["trade"],
-                    context,
-                    TradeSockets(
-                        self._endpoints.trade_url, settings.stream.connect_timeout_s, entry, self._reader_failed
-                    ),
-                    entry,
-                    login=self._trade_login,
-                    ping_frame=ping(),
-                    policy=evolve(session_policy(settings), topics=(), catches_up=False),
-                )
-            )
+        self._context, self._admission, self._actors = self._plant.context, self._plant.admission, self._plant.actors
         for ref in self._actors:
             # A failing on_start still returns a ref; only an answer proves an actor alive.
             ref.ask(Ping(), timeout=_DECISION_S)
-        for row in self._adopted:
-            context.announce(adopted(row, context.now_ms()))
-        self._resume_orders()
-        context.to.stream.tell(StreamStart())
-        if entry is not None:
-            context.to.trade.tell(StreamStart())
-
-    def _resume_orders(self) -> None:
-        context = self._context
-        for entry in self._journal.unsettled_orders():
-            order = order_of(entry)
-            if not isinstance(order, Order):
-                continue
-            link_id = order.request.order_link_id
-            slot = Slot(
-                link_id, context.ports.spawner.mailbox(f"order {link_id}"), Cell(order.snapshot(), entry.digest)
-            )
-            context.registry.track(slot)
-            context.to.supervisor.tell(Adopt(order=order, resumed=True))
-
-    def _login(self) -> str:
-        return socket_login(self._credentials, expires_ms=self._exchange_clock.now_ms() + _LOGIN_VALID_MS)
+        self._plant.go()
 
     def _trade_entry(self) -> TradeEntry:
         return TradeEntry(
@@ -714,56 +430,8 @@ class Router:
             epoch=f"{self._clock.now_ms():x}-{self._journal.epoch:x}",
         )
 
-    def _trade_login(self) -> str:
-        expires_ms = self._exchange_clock.now_ms() + _LOGIN_VALID_MS
-        return auth_frame(self._credentials, expires_ms=expires_ms, req_id="login")
-
-    def _handler_failed(self, type_: EventType, error: BaseException) -> None:
-        self._observe("handler.failed", {"type": type_, "error": repr(error)})
-
     def _reader_failed(self, error: BaseException) -> None:
         self._observe("reader.failed", {"error": repr(error)})
 
     def _observe(self, name: str, fields: dict[str, object]) -> None:
         logger.bind(**fields).debug(name)
-
-
-def order_policy(settings: Settings) -> OrderPolicy:
-    """The figures that orders live by."""
-    orders = settings.orders
-    return OrderPolicy(
-        max_age_ms=int(orders.max_age_s * 1000),
-        visibility_ms=int(orders.visibility_delay_s * 1000),
-        create=RetryPolicy(
-            base_ms=int(orders.retry_base_s * 1000),
-            cap_ms=int(orders.retry_cap_s * 1000),
-            max_tries=orders.max_tries,
-            effort_ms=int(orders.max_age_s * 1000),
-        ),
-        query=RetryPolicy(base_ms=int(orders.query_base_s * 1000), cap_ms=int(orders.query_cap_s * 1000)),
-    )
-
-
-def breaker_policy(settings: Settings) -> BreakerPolicy:
-    """The figures that the breakers live by."""
-    given = settings.breaker
-    open_ms = int(given.open_s * 1000)
-    return BreakerPolicy(
-        failures=given.failures,
-        window_ms=int(given.window_s * 1000),
-        open=RetryPolicy(base_ms=open_ms, cap_ms=open_ms * 12),
-        ban_silence_ms=int(given.ban_silence_s * 1000),
-    )
-
-
-def session_policy(settings: Settings) -> SessionPolicy:
-    """The figures that the private stream lives by."""
-    stream = settings.stream
-    return SessionPolicy(
-        connect_ms=int(stream.connect_timeout_s * 1000),
-        auth_ms=int(stream.ack_timeout_s * 1000),
-        ack_ms=int(stream.ack_timeout_s * 1000),
-        ping_ms=int(stream.ping_s * 1000),
-        silence_ms=int(stream.silence_s * 1000),
-        back_off=RetryPolicy(base_ms=int(stream.backoff_base_s * 1000), cap_ms=int(stream.backoff_cap_s * 1000)),
-    )

@@ -1,0 +1,222 @@
+"""
+A router's actors, made and introduced to each other.
+
+Everything from outside comes in as an argument: whoever hands in other ports drives the same router by other means.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pykka
+from attrs import evolve, frozen
+
+from hean.actors.admission import Admission
+from hean.actors.bus import Bus
+from hean.actors.clock import ExchangeClock
+from hean.actors.context import Addresses, Context, Gate, Observe
+from hean.actors.external import ExternalActor
+from hean.actors.gateway import HALT_MARK, Express, GatewayActor
+from hean.actors.messages import Adopt
+from hean.actors.portfolio import PortfolioActor, adopted, restore_books
+from hean.actors.ports import Ports, Sockets, Wire
+from hean.actors.registry import Cell, Registry, Slot
+from hean.actors.stream import StreamActor
+from hean.actors.supervisor import SupervisorActor, order_of
+from hean.actors.trade import TradeActor, TradeEntry
+from hean.bybit.auth import Credentials
+from hean.bybit.codec import ping, socket_login
+from hean.bybit.trade import auth_frame
+from hean.core.breaker_facts import BreakerPolicy
+from hean.core.guard import Guard
+from hean.core.limits import Budgets, LimitPolicy
+from hean.core.record import Order, OrderPolicy
+from hean.core.retry import RetryPolicy
+from hean.core.session_facts import StartRequested
+from hean.core.session_record import SessionPolicy
+from hean.core.types import EventType
+from hean.journal import Journal
+from hean.settings import Settings
+from hean.setup import Setup
+
+_LOGIN_VALID_MS = 10_000
+_ACTORS = ("supervisor", "gateway", "stream", "trade", "portfolio", "external", "reconciler")
+
+
+@frozen(kw_only=True)
+class Plant:
+    """
+    A router's actors, running and not yet connected.
+
+    Attributes:
+        actors: in the order they were started; stop them in reverse.
+    """
+
+    context: Context
+    admission: Admission
+    actors: list[pykka.ActorRef[Any]]
+    setup: Setup
+    has_trade: bool
+
+    def go(self) -> None:
+        """Tell of what was adopted, bring back every order that is not settled, and connect."""
+        context = self.context
+        for row in self.setup.adopted:
+            context.announce(adopted(row, context.now_ms()))
+        for entry in context.journal.unsettled_orders():
+            order = order_of(entry)
+            if not isinstance(order, Order):
+                continue
+            link_id = order.request.order_link_id
+            mailbox = context.ports.spawner.mailbox(f"order {link_id}")
+            context.registry.track(Slot(link_id, mailbox, Cell(order.snapshot(), entry.digest)))
+            context.to.supervisor.tell(Adopt(order=order, resumed=True))
+        context.to.stream.tell(StartRequested())
+        if self.has_trade:
+            context.to.trade.tell(StartRequested())
+
+
+def assemble(
+    settings: Settings,
+    *,
+    ports: Ports,
+    journal: Journal,
+    exchange_clock: ExchangeClock,
+    credentials: Credentials,
+    wire: Wire,
+    sockets: Sockets,
+    trade: tuple[Sockets, TradeEntry] | None,
+    setup: Setup,
+    observe: Observe,
+) -> Plant:
+    """
+    Make the actors of one router.
+
+    Args:
+        settings: the figures to live by.
+        ports: time, timers, chance, threads.
+        journal: open and bound to the account.
+        exchange_clock: the exchange's clock as well as it is known.
+        credentials: for the streams' logins.
+        wire: performs calls.
+        sockets: opens connections to the private stream.
+        trade: the same for the trade stream, and its channel; None where orders go over REST alone.
+        setup: what was learnt from the exchange.
+        observe: counts and logs.
+    """
+    boxes = {name: ports.spawner.mailbox(name) for name in _ACTORS}
+    now_ms = ports.clock.now_ms
+
+    def handler_failed(type_: EventType, error: BaseException) -> None:
+        observe("handler.failed", {"type": type_, "error": repr(error)})
+
+    context = Context(
+        ports=ports,
+        journal=journal,
+        bus=Bus(settings.events.buffer, now_ms, handler_failed),
+        registry=Registry(),
+        gate=Gate(halted_why=journal.mark(HALT_MARK) or ""),
+        policy=order_policy(settings),
+        to=Addresses(**boxes),
+        observe=observe,
+        instruments=setup.instruments,
+    )
+    guard = Guard(Budgets(LimitPolicy(pace=settings.gateway.pace)), breaker_policy(settings), ports.unit)
+    lock, timeout_s = threading.Lock(), settings.bybit.reply_timeout_s
+    express = Express(boxes["gateway"], wire, guard, lock=lock, now_ms=now_ms, timeout_s=timeout_s)
+
+    def expires_ms() -> int:
+        return exchange_clock.now_ms() + _LOGIN_VALID_MS
+
+    def start(actor: type[pykka.ThreadingActor], name: str, *args: Any, **kwargs: Any) -> pykka.ActorRef[Any]:
+        return ports.spawner.start(actor, boxes[name], context, *args, **kwargs)
+
+    actors = [
+        start(
+            GatewayActor,
+            "gateway",
+            wire,
+            guard,
+            express,
+            lock=lock,
+            timeout_s=timeout_s,
+            queue_max=settings.gateway.queue_max,
+            exchange_clock=exchange_clock,
+            sync_ms=int(settings.clock.sync_s * 1000),
+        ),
+        start(PortfolioActor, "portfolio", restore_books(journal, setup.instruments)),
+        start(ExternalActor, "external"),
+        start(SupervisorActor, "supervisor"),
+        start(
+            StreamActor,
+            "stream",
+            sockets,
+            login=lambda: socket_login(credentials, expires_ms=expires_ms()),
+            exchange_ms=exchange_clock.now_ms,
+            policy=session_policy(settings),
+            overlap_ms=int(settings.reconcile.overlap_s * 1000),
+            first_ms=setup.first_ms,
+        ),
+    ]
+    if trade is not None:
+        trade_sockets, entry = trade
+        actors.append(
+            start(
+                TradeActor,
+                "trade",
+                trade_sockets,
+                entry,
+                login=lambda: auth_frame(credentials, expires_ms=expires_ms(), req_id="login"),
+                ping_frame=ping(),
+                policy=evolve(session_policy(settings), topics=(), catches_up=False),
+            )
+        )
+    return Plant(
+        context=context,
+        admission=Admission(context, express, settings.orders.max_open),
+        actors=actors,
+        setup=setup,
+        has_trade=trade is not None,
+    )
+
+
+def order_policy(settings: Settings) -> OrderPolicy:
+    """The figures that orders live by."""
+    orders = settings.orders
+    return OrderPolicy(
+        max_age_ms=int(orders.max_age_s * 1000),
+        visibility_ms=int(orders.visibility_delay_s * 1000),
+        create=RetryPolicy(
+            base_ms=int(orders.retry_base_s * 1000),
+            cap_ms=int(orders.retry_cap_s * 1000),
+            max_tries=orders.max_tries,
+            effort_ms=int(orders.max_age_s * 1000),
+        ),
+        query=RetryPolicy(base_ms=int(orders.query_base_s * 1000), cap_ms=int(orders.query_cap_s * 1000)),
+    )
+
+
+def breaker_policy(settings: Settings) -> BreakerPolicy:
+    """The figures that the breakers live by."""
+    given = settings.breaker
+    open_ms = int(given.open_s * 1000)
+    return BreakerPolicy(
+        failures=given.failures,
+        window_ms=int(given.window_s * 1000),
+        open=RetryPolicy(base_ms=open_ms, cap_ms=open_ms * 12),
+        ban_silence_ms=int(given.ban_silence_s * 1000),
+    )
+
+
+def session_policy(settings: Settings) -> SessionPolicy:
+    """The figures that the private stream lives by."""
+    stream = settings.stream
+    return SessionPolicy(
+        connect_ms=int(stream.connect_timeout_s * 1000),
+        auth_ms=int(stream.ack_timeout_s * 1000),
+        ack_ms=int(stream.ack_timeout_s * 1000),
+        ping_ms=int(stream.ping_s * 1000),
+        silence_ms=int(stream.silence_s * 1000),
+        back_off=RetryPolicy(base_ms=int(stream.backoff_base_s * 1000), cap_ms=int(stream.backoff_cap_s * 1000)),
+    )

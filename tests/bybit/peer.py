@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
@@ -83,17 +84,24 @@ class Peer:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.over.set()
-        # Closing alone does not wake a thread that waits in accept or recv.
-        for sock in [self._listener, *self._open]:
-            try:
-                sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue
+        # Closing alone does not wake a thread that waits in accept or recv; and only once nobody accepts any more is
+        # the list of connections complete.
+        self._wake(self._listener)
+        self._end(self._threads[0])
+        for sock in self._open:
+            self._wake(sock)
         for thread in self._threads:
-            thread.join(5)
-            assert not thread.is_alive()
+            self._end(thread)
         for sock in [self._listener, *self._open]:
             sock.close()
+
+    def _wake(self, sock: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
+
+    def _end(self, thread: threading.Thread) -> None:
+        thread.join(20)
+        assert not thread.is_alive()
 
     def _start(self, run: Callable[..., None], *args: object) -> None:
         thread = threading.Thread(target=run, args=args, daemon=True)

@@ -7,6 +7,7 @@ sans-serif face and measured generously, so a browser with another font still fi
 
 from __future__ import annotations
 
+from math import fsum
 from typing import Final
 from xml.sax.saxutils import escape
 
@@ -113,7 +114,7 @@ def _frame(members: list[Box]) -> Box:
 
 def _text_width(text: str, size: int) -> float:
     # Wide enough for the common faces: capitals and M, W take more than small letters.
-    return sum(0.68 if char.isupper() else 0.3 if char in "il.,: " else 0.55 for char in text) * size
+    return fsum(0.68 if char.isupper() else 0.3 if char in "il.,: " else 0.55 for char in text) * size
 
 
 def _line(folded: Folded, arrow: Arrow, route: Route) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise, product
-from math import sqrt
+from math import fsum, sqrt
 from typing import Final, NamedTuple
 
 from attrs import frozen
@@ -292,7 +292,8 @@ def _bounds(samples: Sequence[Point]) -> Box:
 
 
 def _length(samples: Sequence[Point]) -> float:
-    return sum(_distance(one, next_) for one, next_ in pairwise(samples))
+    # Not `sum`: how it rounds floats differs between versions of Python.
+    return fsum(_distance(one, next_) for one, next_ in pairwise(samples))
 
 
 def _distance(one: Point, other: Point) -> float:

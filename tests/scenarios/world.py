@@ -1,0 +1,143 @@
+"""A router, the exchange it trades on, and what both remember, side by side."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from hean import Event, EventType, OrderType, Router, Side, Signal, Ticket
+from hean.journal import JournalView
+from tests.conftest import env_of
+from tests.exchange import LoopbackExchange
+
+WAIT_S = 20
+# The age at which an absence begins to prove something, just beyond the receive window and a second.
+VISIBLE_MS = 1_600
+# Bounds short enough for a test, and a breaker that does not speak up before the scenario is over.
+QUICK: dict[str, object] = {
+    "bybit__recv_window_ms": 500,
+    "bybit__reply_timeout_s": 1,
+    "orders__visibility_delay_s": VISIBLE_MS / 1000,
+    "orders__retry_base_s": 0.02,
+    "orders__retry_cap_s": 0.1,
+    "orders__query_base_s": 0.05,
+    "orders__query_cap_s": 0.2,
+    "stream__backoff_base_s": 0.05,
+    "stream__backoff_cap_s": 0.2,
+    "breaker__failures": 1000,
+}
+
+
+class World:
+    """
+    Both sides of one test.
+
+    Args:
+        exchange: what the router trades on.
+        journal: the router's file.
+        settings: over the quick ones, as `section__key=value`.
+    """
+
+    def __init__(self, exchange: LoopbackExchange, journal: Path, **settings: object) -> None:
+        self.exchange = exchange
+        self.journal = journal
+        self.settings = QUICK | settings
+
+    @property
+    def create(self) -> dict[str, str]:
+        """What a fault's match says to strike the creates of this world's way of entry."""
+        return {"endpoint": "order/create"} if self.settings.get("bybit__entry") == "rest" else {"op": "order.create"}
+
+    @contextmanager
+    def router(self, **settings: object) -> Iterator[Router]:
+        """A running router; each call is a restart on the same journal."""
+        with Router.from_env(env_of(self.exchange, self.journal, **self.settings | settings)) as router:
+            yield router
+
+    # What the exchange remembers.
+
+    def creates(self, order_link_id: str) -> list[dict[str, Any]]:
+        """Every create of that ID that reached the exchange, or was lost on its doorstep, in order."""
+        return [
+            row
+            for row in self.exchange.requests()
+            if row["orderLinkId"] == order_link_id and "create" in (row.get("op") or row.get("endpoint") or "")
+        ]
+
+    def orders(self, order_link_id: str | None = None) -> list[dict[str, Any]]:
+        """The exchange's orders of that ID, or all of them."""
+        return [row for row in self.exchange.books()["orders"] if order_link_id in {None, row["orderLinkId"]}]
+
+    def executions(self, order_link_id: str | None = None) -> list[dict[str, Any]]:
+        """The exchange's executions of that order, or all of them."""
+        return [row for row in self.exchange.books()["executions"] if order_link_id in {None, row["orderLinkId"]}]
+
+    def fired(self, name: str) -> int:
+        """How often faults of that name have fired since the last clear."""
+        return sum(row["fired"] for row in self.exchange.faults() if row["fault"] == name)
+
+    # What we remember.
+
+    def records(self, order_link_id: str, kind: str) -> list[str]:
+        """Bodies of the journal's records of that order."""
+        with JournalView.read(self.journal) as view:
+            return [record.body for record in view.records(order_link_id=order_link_id, kind=kind)]
+
+    def assert_books_equal(self, router: Router) -> None:
+        """Every execution of the exchange is in our journal once, and every position is the same."""
+        books = self.exchange.books()
+        theirs = Counter((row["symbol"], row["execId"]) for row in books["executions"])
+        with JournalView.read(self.journal) as view:
+            ours = Counter((entry.symbol, entry.exec_id) for entry in view.executions())
+        assert theirs == ours
+        assert {
+            (row["category"], row["symbol"], row["positionIdx"]): (row["side"], Decimal(row["size"]))
+            for row in books["positions"]
+            if Decimal(row["size"])
+        } == {key: (held.side, held.size) for key, held in router.positions.items() if held.size}
+
+
+def signal(name: str, **changes: Any) -> Signal:
+    """A market order that fills at once."""
+    values: dict[str, Any] = {
+        "strategy_id": "storm",
+        "signal_id": name,
+        "symbol": "BTCUSDT",
+        "side": Side.BUY,
+        "qty": "0.001",
+    }
+    return Signal(**values | changes)
+
+
+def resting(name: str, **changes: Any) -> Signal:
+    """A limit order far below the market."""
+    return signal(name, **{"order_type": OrderType.LIMIT, "price": "50000"} | changes)
+
+
+def events_until(router: Router, enough: Callable[[Event], bool], timeout_s: float = WAIT_S) -> list[Event]:
+    """Events since the start, up to the first that is enough."""
+    seen = []
+    for event in router.events(timeout_s):
+        seen.append(event)
+        if enough(event):
+            return seen
+    raise AssertionError(f"not seen: {[(event.type.value, event.reason, event.detail) for event in seen]}")
+
+
+def await_event(router: Router, type_: EventType, ticket: Ticket | None = None, reason: str = "") -> Event:
+    """The first event of that type, of that order, with that reason."""
+
+    def enough(event: Event) -> bool:
+        mine = ticket is None or event.order_link_id == ticket.order_link_id
+        return event.type is type_ and mine and reason in {"", event.reason}
+
+    return events_until(router, enough)[-1]
+
+
+def types_of(router: Router, ticket: Ticket) -> list[EventType]:
+    """The types of an order's events so far."""
+    return [event.type for event in router.events(0) if event.order_link_id == ticket.order_link_id]

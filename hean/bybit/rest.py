@@ -16,36 +16,23 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import requests
-from attrs import evolve, frozen
+from attrs import evolve
 
+from hean.bybit.answers import SECRET_MAX_CHARS, TEXT_MAX_CHARS, Answer, judge
 from hean.bybit.auth import Credentials, request_headers
-from hean.bybit.codec import CodecError, Envelope, dump_body, query, read_budget, read_result, rest_envelope
+from hean.bybit.codec import CodecError, dump_body, query
 from hean.bybit.endpoints import Door, Endpoints, checked_url, path_of
-from hean.bybit.retcodes import Channel, classify, local_bug, unreadable
+from hean.bybit.retcodes import Channel, classify, local_bug
 from hean.bybit.wire import Wire, WireAdapter
-from hean.core.calls import Budget, Call, Group, Reply, Result, Verdict, VerdictKind, group_of
+from hean.core.calls import Call, Group, Reply, group_of
 from hean.core.types import Ms
 
 BODY_MAX_BYTES: Final = 16 * 1024 * 1024
 """A page of a thousand instruments is about 1.5 MB; whatever is ten times that is no answer."""
-TEXT_MAX_CHARS: Final = 8192
-"""How much of an answer is kept for the trace."""
 _MSG_MAX_CHARS: Final = 500
-_SECRET_MAX_CHARS: Final = 256
 _IDLE_MAX_S: Final = 25.0
 """A connection idle for longer is not used again: the other side may be closing it just then, and a create would end
 in an unknown outcome for no reason."""
-
-
-@frozen(kw_only=True)
-class _Answer:
-    """What came back, before it is dated and cleaned of secrets."""
-
-    verdict: Verdict
-    result: Result = None
-    budget: Budget = Budget()
-    server_ms: Ms | None = None
-    text: str = ""
 
 
 class RestClient:
@@ -101,14 +88,14 @@ class RestClient:
         try:
             prepared = self._prepare(call)
         except Exception as error:  # noqa: BLE001 a call that cannot be written down must not cost the pool its thread
-            return self._reply(call, _Answer(verdict=local_bug(f"{type(error).__name__}: {error}")), "")
+            return self._reply(call, Answer(verdict=local_bug(f"{type(error).__name__}: {error}")), "")
         request_text = f"{prepared.method} {prepared.path_url} {_text(prepared.body)}".rstrip()
         try:
-            answer = self._ask(call, group, prepared)
+            answer = self._ask(call, prepared)
         except Exception as error:  # noqa: BLE001 whatever a socket or a library raises, the phase says what it proves
             self._session.close()
             msg = f"{type(error).__name__}: {error}"
-            answer = _Answer(verdict=classify(channel=Channel.REST, group=group, phase=self._wire.phase, ret_msg=msg))
+            answer = Answer(verdict=classify(channel=Channel.REST, group=group, phase=self._wire.phase, ret_msg=msg))
         return self._reply(call, answer, request_text)
 
     def close(self) -> None:
@@ -149,7 +136,7 @@ class RestClient:
         prepared.headers.update(headers)
         return prepared
 
-    def _ask(self, call: Call, group: Group, prepared: requests.PreparedRequest) -> _Answer:
+    def _ask(self, call: Call, prepared: requests.PreparedRequest) -> Answer:
         left_s = self._wire.left_s()
         now_s = time.monotonic()
         if now_s - self._used_s > _IDLE_MAX_S:
@@ -160,33 +147,7 @@ class RestClient:
         ) as response:
             raw = self._read(response)
         self._used_s = time.monotonic()
-        status, told = response.status_code, _text(raw[: TEXT_MAX_CHARS + _SECRET_MAX_CHARS])
-        budget = read_budget(response.headers.items())
-        try:
-            envelope: Envelope | None = rest_envelope(raw)
-            why = ""
-        except CodecError as error:
-            envelope, why = None, str(error)
-        verdict = classify(
-            channel=Channel.REST,
-            group=group,
-            ret_code=envelope.ret_code if envelope else None,
-            http_status=status,
-            ret_msg=envelope.ret_msg if envelope else why,
-        )
-        result: Result = None
-        if envelope and verdict.kind is VerdictKind.ACCEPTED:
-            try:
-                result = read_result(call, envelope)
-            except CodecError as error:
-                verdict = unreadable(verdict, group, str(error))
-        return _Answer(
-            verdict=verdict,
-            result=result,
-            budget=budget,
-            server_ms=envelope.server_ms if envelope else None,
-            text=f"HTTP {status} {told}",
-        )
+        return judge(call, response.status_code, response.headers.items(), raw)
 
     def _read(self, response: requests.Response) -> bytes:
         parts: list[bytes] = []
@@ -200,12 +161,12 @@ class RestClient:
 
     def _keep(self, text: str, bound: int = TEXT_MAX_CHARS) -> str:
         # Redacting megabytes takes seconds, so the text is cut first; the margin keeps a secret at the cut whole.
-        return self._credentials.redact(text[: bound + _SECRET_MAX_CHARS])[:bound]
+        return self._credentials.redact(text[: bound + SECRET_MAX_CHARS])[:bound]
 
     def _note_sent(self) -> None:
         self._sent_ms = Ms(self._local_clock())
 
-    def _reply(self, call: Call, answer: _Answer, request_text: str) -> Reply:
+    def _reply(self, call: Call, answer: Answer, request_text: str) -> Reply:
         return Reply(
             call=call,
             verdict=evolve(answer.verdict, ret_msg=self._keep(answer.verdict.ret_msg, _MSG_MAX_CHARS)),

@@ -21,6 +21,7 @@ from hean.actors.gateway import HALT_MARK, Express, GatewayActor
 from hean.actors.messages import Adopt
 from hean.actors.portfolio import PortfolioActor, adopted, restore_books
 from hean.actors.ports import Ports, Sockets, Wire
+from hean.actors.reconciler import Plan, ReconcilerActor
 from hean.actors.registry import Cell, Registry, Slot
 from hean.actors.stream import StreamActor
 from hean.actors.supervisor import SupervisorActor, order_of
@@ -31,11 +32,12 @@ from hean.bybit.trade import auth_frame
 from hean.core.breaker_facts import BreakerPolicy
 from hean.core.guard import Guard
 from hean.core.limits import Budgets, LimitPolicy
+from hean.core.reconcile import Policies
 from hean.core.record import Order, OrderPolicy
 from hean.core.retry import RetryPolicy
 from hean.core.session_facts import StartRequested
 from hean.core.session_record import SessionPolicy
-from hean.core.types import EventType
+from hean.core.types import EventType, FindingKind
 from hean.journal import Journal
 from hean.settings import Settings
 from hean.setup import Setup
@@ -146,7 +148,7 @@ def assemble(
             sync_ms=int(settings.clock.sync_s * 1000),
         ),
         start(PortfolioActor, "portfolio", restore_books(journal, setup.instruments)),
-        start(ExternalActor, "external"),
+        start(ExternalActor, "external", settings.reconcile.manual, settings.reconcile.forced),
         start(SupervisorActor, "supervisor"),
         start(
             StreamActor,
@@ -157,6 +159,13 @@ def assemble(
             policy=session_policy(settings),
             overlap_ms=int(settings.reconcile.overlap_s * 1000),
             first_ms=setup.first_ms,
+        ),
+        start(
+            ReconcilerActor,
+            "reconciler",
+            exchange_ms=exchange_clock.now_ms,
+            plan=reconcile_plan(settings, setup),
+            policies=reconcile_policies(settings),
         ),
     ]
     if trade is not None:
@@ -207,6 +216,24 @@ def breaker_policy(settings: Settings) -> BreakerPolicy:
         open=RetryPolicy(base_ms=open_ms, cap_ms=open_ms * 12),
         ban_silence_ms=int(given.ban_silence_s * 1000),
     )
+
+
+def reconcile_plan(settings: Settings, setup: Setup) -> Plan:
+    """When both sides are compared."""
+    given = settings.reconcile
+    return Plan(
+        orders_ms=int(given.orders_s * 1000),
+        positions_ms=int(given.positions_s * 1000),
+        confirm_ms=int(given.confirm_s * 1000),
+        overlap_ms=int(given.overlap_s * 1000),
+        first_ms=setup.first_ms,
+    )
+
+
+def reconcile_policies(settings: Settings) -> Policies:
+    """What each kind of difference leads to."""
+    given = settings.reconcile
+    return Policies(**{str(kind): getattr(given, kind) for kind in FindingKind})
 
 
 def session_policy(settings: Settings) -> SessionPolicy:

@@ -24,7 +24,7 @@ from loguru import logger
 from hean.actors.boundary import Inbox, Threads, stop_actors
 from hean.actors.clock import ExchangeClock, SteadyClock, TimerThread
 from hean.actors.context import Context
-from hean.actors.messages import Answered, Ping, Send
+from hean.actors.messages import Answered, Ping, ReconcileAsked, Send
 from hean.actors.pool import Pool, Wires
 from hean.actors.ports import Ports
 from hean.actors.sockets import PrivateSockets, TradeSockets
@@ -41,6 +41,7 @@ from hean.core.calls import (
     VerdictKind,
 )
 from hean.core.facts import AmendAsked, CancelAsked, Resolved
+from hean.core.reconcile import Report
 from hean.core.replies import said
 from hean.core.types import (
     Category,
@@ -280,6 +281,24 @@ class Router:
         """An order's records in the journal, oldest first, one line each."""
         records = self._started_context().journal.records(order_link_id=order_link_id)
         return [f"{record.n} {record.at_ms} {record.kind} {record.body}" for record in records]
+
+    # Both sides.
+
+    def reconcile(self, timeout_s: float = 30.0) -> Report:
+        """
+        Compare orders, executions and positions with the exchange now, and act on every difference.
+
+        Args:
+            timeout_s: after which the answer is a report that is not complete; the comparison goes on.
+
+        Raises:
+            RouterStopped: the router is not running.
+        """
+        self._require_running()
+        box = Inbox("reconcile")
+        self._context.to.reconciler.tell(ReconcileAsked(answer_to=box))
+        report = box.receive(timeout_s)
+        return report if isinstance(report, Report) else Report(complete=False, why=f"no answer within {timeout_s} s")
 
     # The brakes.
 

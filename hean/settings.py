@@ -26,6 +26,7 @@ import attrs
 from attrs import Factory, field, frozen
 
 from hean import fits
+from hean.core.types import Reaction
 from hean.errors import ConfigError
 
 PREFIX: Final = "HEAN_"
@@ -51,6 +52,10 @@ class Entry(StrEnum):
 
 def _setting(default: object, fit: fits.Fit, meaning: str, *, unit: str = "", secret: bool = False) -> Any:
     return field(default=default, repr=not secret, metadata={"spec": Spec(fit, meaning, unit, secret)})
+
+
+def _reaction(default: Reaction, meaning: str) -> Any:
+    return _setting(default, fits.choice(Reaction), f"what follows: {meaning}")
 
 
 @frozen
@@ -166,6 +171,17 @@ class ReconcileSettings:
     orders_s: float = _setting(10.0, fits.real(0.01, 3600), "spacing of open-order comparisons", unit="s")
     positions_s: float = _setting(10.0, fits.real(0.01, 3600), "spacing of position comparisons", unit="s")
     overlap_s: float = _setting(60.0, fits.real(0, 86_400), "how far before the watermark catching up begins", unit="s")
+    confirm_s: float = _setting(1.0, fits.real(0.001, 600), "a difference counts when seen again after this", unit="s")
+    order_only_here: Reaction = _reaction(Reaction.QUERY, "an order open here that the exchange does not list")
+    order_only_there: Reaction = _reaction(Reaction.ALERT, "an open order there that nobody here knows")
+    order_differs: Reaction = _reaction(Reaction.QUERY, "an open order with another status, quantity or price there")
+    execution_only_here: Reaction = _reaction(Reaction.ALERT, "an execution that the exchange does not list")
+    execution_only_there: Reaction = _reaction(Reaction.QUERY, "an execution that did not reach us")
+    position_only_here: Reaction = _reaction(Reaction.HALT_SYMBOL, "a position that is flat there")
+    position_only_there: Reaction = _reaction(Reaction.HALT_SYMBOL, "a position that is flat here")
+    position_differs: Reaction = _reaction(Reaction.HALT_SYMBOL, "a position of another side or size there")
+    manual: Reaction = _reaction(Reaction.ALERT, "a trade by another hand on this account")
+    forced: Reaction = _reaction(Reaction.HALT_SYMBOL, "ADL, liquidation, settlement or delivery")
 
 
 @frozen(kw_only=True)

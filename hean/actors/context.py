@@ -11,6 +11,7 @@ from hean.actors.bus import Bus
 from hean.actors.ports import Mailbox, Ports
 from hean.actors.registry import Registry
 from hean.core import plain
+from hean.core.foreign import ForeignOrder
 from hean.core.record import OrderPolicy
 from hean.core.types import Category, Event, EventType, Instrument, Ms, PositionSnapshot
 from hean.journal import Batch, Journal, Record
@@ -25,6 +26,8 @@ class Gate:
 
     Attributes:
         live: the private stream is LIVE and the first reconciliation is through.
+        streaming: the private stream is LIVE.
+        reconciled: the first reconciliation is through.
         halted_why: "" while not halted.
         symbols: (category, symbol) -> why only reduce-only orders pass.
     """
@@ -34,16 +37,43 @@ class Gate:
     halted_why: str = ""
     breaker_why: str = ""
     stopped: bool = False
+    streaming: bool = False
+    reconciled: bool = False
     symbols: dict[tuple[str, str], str] = field(factory=dict)
     live_event: threading.Event = field(factory=threading.Event)
+    _lock: threading.Lock = field(factory=threading.Lock)
 
     def set_live(self, live: bool, why: str) -> None:
-        self.live_why = why
-        self.live = live
-        if live:
+        """Note whether the private stream is LIVE."""
+        with self._lock:
+            self.streaming = live
+            self._weigh(why)
+
+    def set_reconciled(self) -> None:
+        """Note that both sides were compared for the first time."""
+        with self._lock:
+            self.reconciled = True
+            self._weigh(self.live_why)
+
+    def freeze(self, category: str, symbol: str, why: str) -> None:
+        """Let only reduce-only orders of that symbol pass; the first reason stands."""
+        with self._lock:
+            self.symbols = {(category, symbol): why, **self.symbols}
+
+    def thaw(self, category: str, symbol: str, why: str) -> None:
+        """Lift the freeze that was made for that reason; another one stands."""
+        with self._lock:
+            if self.symbols.get((category, symbol)) == why:
+                self.symbols = {key: other for key, other in self.symbols.items() if key != (category, symbol)}
+
+    def _weigh(self, why: str) -> None:
+        self.live = self.streaming and self.reconciled
+        if self.live:
+            self.live_why = ""
             self.live_event.set()
-        else:
-            self.live_event.clear()
+            return
+        self.live_why = "the first comparison with the exchange is not through" if self.streaming else why
+        self.live_event.clear()
 
 
 @frozen(kw_only=True)
@@ -68,6 +98,7 @@ class Context:
         observe: counts and logs one observation by name; never raises.
         instruments: what orders must fit; replaced when refreshed.
         positions: the portfolio's, replaced whole at each change.
+        foreign: open orders that are not ours, by order_id; the external actor's, replaced whole at each change.
     """
 
     ports: Ports
@@ -80,6 +111,7 @@ class Context:
     observe: Observe
     instruments: dict[tuple[Category, str], Instrument] = field(factory=dict)
     positions: Mapping[tuple[Category, str, int], PositionSnapshot] = field(factory=dict)
+    foreign: Mapping[str, ForeignOrder] = field(factory=dict)
 
     def now_ms(self) -> Ms:
         return self.ports.clock.now_ms()

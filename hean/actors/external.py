@@ -4,21 +4,46 @@ from __future__ import annotations
 
 from typing import Any
 
+from attrs import evolve
+
 from hean.actors.boundary import Boundary
+from hean.actors.brakes import brake
 from hean.actors.context import Context, record_of
-from hean.actors.messages import Fold, Ping, Unowned
+from hean.actors.messages import Fold, Forget, Ping, Unowned
 from hean.actors.scribe import execution_entry, execution_key
-from hean.core.types import Event, EventType, ExecType, Execution, OrderRow, Source
-from hean.journal import Batch
+from hean.core import plain
+from hean.core.foreign import Cause, ForeignOrder, cause_of, position_idx_of
+from hean.core.types import Event, EventType, Execution, OrderRow, Reaction, Source
+from hean.journal import Batch, OrderEntry, Record
+
+FOREIGN_MARK = "foreign_orders"
+"""Foreign orders that are open or ended a moment ago; journalled, for an execution row does not name its parent."""
+
+# Ended ones are kept for executions that come late; beyond this many the oldest are dropped.
+MAX_ENDED = 200
 
 
 class ExternalActor(Boundary):
-    """Accounts foreign executions once, and tells of foreign orders; never cancels or copies one."""
+    """
+    Accounts foreign executions once, and tells of foreign orders; never cancels or copies one.
 
-    def __init__(self, mailbox: Any, context: Context) -> None:
+    Args:
+        mailbox: its own.
+        context: the router's shared things.
+        manual: what follows from a trade by another hand.
+        forced: what follows from ADL, liquidation, settlement or delivery.
+    """
+
+    def __init__(self, mailbox: Any, context: Context, manual: Reaction, forced: Reaction) -> None:
         super().__init__(mailbox)
         self._context = context
-        self._orders: dict[str, OrderRow] = {}
+        self._reactions = {True: forced, False: manual}
+        kept = context.journal.mark(FOREIGN_MARK)
+        self._open: dict[str, ForeignOrder] = {}
+        self._ended: dict[str, ForeignOrder] = {}
+        for order in plain.loads(tuple[ForeignOrder, ...], kept) if kept else ():
+            (self._ended if order.status.final else self._open)[order.order_id] = order
+        context.foreign = dict(self._open)
 
     def handle(self, message: Any) -> Any:
         match message:
@@ -26,6 +51,8 @@ class ExternalActor(Boundary):
                 self._account(execution, source)
             case Unowned(row=OrderRow() as row):
                 self._note(row)
+            case Forget():
+                self._forget(message.order_ids)
             case Ping():
                 return True
             case _:
@@ -37,63 +64,130 @@ class ExternalActor(Boundary):
             "actor.crash", {"actor": "external", "what": type(message).__name__, "error": repr(error)}
         )
 
+    # Executions.
+
     def _account(self, execution: Execution, source: Source) -> None:
-        journal = self._context.journal
-        if journal.knows_execution(execution.category, execution.symbol, execution.exec_id):
-            self._context.observe("duplicate", {"exec_id": execution.exec_id, "source": source})
+        context = self._context
+        if context.journal.knows_execution(execution.category, execution.symbol, execution.exec_id):
+            self._count(execution, source)
             return
-        order = self._orders.get(execution.order_id)
-        position_idx = order.position_idx if order is not None else 0
-        funding = execution.exec_type is ExecType.FUNDING
-        correlation_id = f"external-{execution.order_id or execution.exec_id}"
-        event = Event(
-            type=EventType.FUNDING if funding else EventType.RECONCILIATION_ALERT,
+        order = self._open.get(execution.order_id) or self._ended.get(execution.order_id)
+        cause = cause_of(execution, order)
+        idx = position_idx_of(execution, order, hedged=self._hedged(execution))
+        parent = self._parent(order.parent_order_link_id) if order is not None else None
+        correlation_id = parent.correlation_id if parent is not None else f"external-{execution.order_id}"
+        signal_id = parent.signal_id if parent is not None else ""
+        event = evolve(
+            self._event(cause, execution, source),
+            correlation_id=correlation_id,
+            signal_id=signal_id,
+        )
+        # The portfolio tells of funding, with the position that it was paid for.
+        told = () if cause is Cause.FUNDING else (event,)
+        context.journal.commit(
+            Batch(
+                at_ms=event.at_ms,
+                records=tuple(record_of(event) for event in told),
+                executions=(execution_entry(execution, None, idx),),
+                unparked=(execution_key(execution),),
+            )
+        )
+        context.tell_world(told)
+        context.to.portfolio.tell(
+            Fold(
+                execution=execution,
+                position_idx=idx,
+                correlation_id=correlation_id,
+                signal_id=signal_id,
+                reduce_only=order is not None and order.reduce_only,
+            )
+        )
+        if cause not in {Cause.CHILD, Cause.FUNDING}:
+            reaction = self._reactions[cause.forced]
+            why = f"{cause}: {execution.side} {execution.exec_qty} {execution.symbol}, of no order of ours"
+            brake(context, reaction, execution.category, execution.symbol, who="external", why=why)
+
+    def _count(self, execution: Execution, source: Source) -> None:
+        """A second delivery: recorded, and nothing else."""
+        fields = {"exec_id": execution.exec_id, "order_id": execution.order_id, "source": source}
+        self._context.journal.commit(
+            Batch(at_ms=self._context.now_ms(), records=(Record(kind="duplicate", body=plain.dumps(fields)),))
+        )
+        self._context.observe("duplicate", dict(fields))
+
+    def _hedged(self, execution: Execution) -> bool:
+        positions = self._context.positions
+        return any((execution.category, execution.symbol, idx) in positions for idx in (1, 2))
+
+    def _parent(self, order_link_id: str) -> OrderEntry | None:
+        return self._context.journal.order(order_link_id) if order_link_id else None
+
+    def _event(self, cause: Cause, execution: Execution, source: Source) -> Event:
+        child = cause is Cause.CHILD
+        whose = "of an order attached to ours" if child else "of no order of ours"
+        return Event(
+            type=EventType.ORDER_FILLED if child else EventType.RECONCILIATION_ALERT,
             at_ms=self._context.now_ms(),
             event_ms=execution.exec_ms,
-            correlation_id=correlation_id,
             order_link_id=execution.order_link_id,
             order_id=execution.order_id,
             exec_id=execution.exec_id,
             category=execution.category,
             symbol=execution.symbol,
             source=source,
-            reason=str(execution.exec_type) if funding else f"foreign_{execution.exec_type}",
+            reason=str(cause),
             detail=f"{execution.create_type or execution.exec_type}: {execution.side} {execution.exec_qty} "
-            f"at {execution.exec_price}, of no order of ours; accounted in the position",
+            f"at {execution.exec_price}, {whose}; accounted in the position",
             execution=execution,
         )
-        journal.commit(
-            Batch(
-                at_ms=event.at_ms,
-                records=(record_of(event),),
-                executions=(execution_entry(execution, None, position_idx),),
-                unparked=(execution_key(execution),),
-            )
-        )
-        self._context.tell_world((event,))
-        self._context.to.portfolio.tell(
-            Fold(
-                execution=execution,
-                position_idx=position_idx,
-                correlation_id=correlation_id,
-                signal_id="",
-                reduce_only=False,
-            )
-        )
+
+    # Orders.
 
     def _note(self, row: OrderRow) -> None:
-        known = self._orders.get(row.order_id)
-        if known == row:
+        known = self._open.get(row.order_id) or self._ended.get(row.order_id)
+        parent_id = row.parent_order_link_id or (known.parent_order_link_id if known is not None else "")
+        parent = self._parent(parent_id)
+        order = ForeignOrder.of(row, parent_id if parent is not None else "", self._context.now_ms())
+        if known is not None and evolve(known, heard_ms=order.heard_ms) == order:
             return
-        if row.status.final:
-            self._orders.pop(row.order_id, None)
-        else:
-            self._orders[row.order_id] = row
-        self._context.status(
-            "foreign_order",
-            f"{row.create_type or 'an order'} of no signal of ours: {row.side} {row.qty}, {row.status}",
-            category=row.category,
-            symbol=row.symbol,
-            order_id=row.order_id,
-            order_link_id=row.order_link_id,
+        self._remember(order)
+        whose = f"attached to {parent_id}" if parent is not None else "of no signal of ours"
+        self._context.announce(
+            Event(
+                type=EventType.STATUS,
+                at_ms=order.heard_ms,
+                event_ms=row.updated_ms,
+                correlation_id=parent.correlation_id if parent is not None else f"external-{row.order_id}",
+                signal_id=parent.signal_id if parent is not None else "",
+                order_link_id=row.order_link_id,
+                order_id=row.order_id,
+                category=row.category,
+                symbol=row.symbol,
+                reason="child_order" if parent is not None else "foreign_order",
+                detail=f"{row.stop_order_type or row.create_type or 'an order'} {whose}: {row.side} {row.qty}, "
+                f"{row.status}",
+            ),
+            marks=self._marks(),
         )
+
+    def _remember(self, order: ForeignOrder) -> None:
+        if order.status.final:
+            self._open.pop(order.order_id, None)
+            self._ended[order.order_id] = order
+            while len(self._ended) > MAX_ENDED:
+                del self._ended[next(iter(self._ended))]
+        else:
+            self._open[order.order_id] = order
+        self._context.foreign = dict(self._open)
+
+    def _forget(self, order_ids: tuple[str, ...]) -> None:
+        gone = [self._open.pop(order_id) for order_id in order_ids if order_id in self._open]
+        if not gone:
+            return
+        for order in gone:
+            self._ended[order.order_id] = order
+        self._context.foreign = dict(self._open)
+        self._context.journal.commit(Batch(at_ms=self._context.now_ms(), marks=self._marks()))
+
+    def _marks(self) -> dict[str, str]:
+        return {FOREIGN_MARK: plain.dumps((*self._open.values(), *self._ended.values()))}

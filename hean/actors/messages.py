@@ -6,8 +6,18 @@ from attrs import frozen
 
 from hean.actors.ports import Mailbox
 from hean.core.calls import Call, Quarantine, Reply
+from hean.core.position import Agreement
 from hean.core.record import Order
-from hean.core.types import Execution, Ms, OrderId, OrderLinkId, OrderRow, PositionRow, Source
+from hean.core.types import (
+    Execution,
+    Ms,
+    OrderId,
+    OrderLinkId,
+    OrderRow,
+    PositionRow,
+    PositionSnapshot,
+    Source,
+)
 
 
 @frozen(kw_only=True)
@@ -125,11 +135,63 @@ class PositionsSeen:
 
     Attributes:
         asked_ms: our clock when they were asked for; None for rows of the stream.
+        answer_to: who is to be told the `Compared`; None for nobody.
     """
 
     rows: tuple[PositionRow, ...]
     source: Source
     asked_ms: Ms | None = None
+    answer_to: Mailbox | None = None
+
+
+@frozen(kw_only=True)
+class Compared:
+    """
+    From the portfolio: its books against the rows of one `PositionsSeen`.
+
+    Attributes:
+        unlisted: our open positions of which there was no row.
+    """
+
+    asked_ms: Ms | None
+    agreements: tuple[Agreement, ...]
+    unlisted: tuple[PositionSnapshot, ...]
+
+
+@frozen(kw_only=True)
+class AdoptPosition:
+    """To the portfolio: take the exchange's row as the balance up to its seq."""
+
+    row: PositionRow
+    why: str
+
+
+@frozen(kw_only=True)
+class Forget:
+    """To the external actor: these foreign orders are not open any more."""
+
+    order_ids: tuple[str, ...]
+
+
+@frozen(kw_only=True)
+class StreamChanged:
+    """To the reconciler: the private stream became LIVE, or is not any more."""
+
+    live: bool
+
+
+@frozen(kw_only=True)
+class LookAgain:
+    """To the reconciler: something did not read, or did not add up; compare soon."""
+
+    why: str
+
+
+@frozen(kw_only=True)
+class ReconcileAsked:
+    """To the reconciler: compare everything now, and tell the `Report` to `answer_to`."""
+
+    answer_to: Mailbox
 
 
 @frozen(kw_only=True)

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from attrs import evolve
+
 from hean.actors.boundary import Boundary
 from hean.actors.context import Context, record_of
-from hean.actors.messages import Answered, Confirm, Fold, Ping, PositionsSeen, Send
+from hean.actors.messages import AdoptPosition, Answered, Compared, Confirm, Fold, Ping, PositionsSeen, Send
 from hean.core import plain
 from hean.core.calls import Page, QueryPositions
 from hean.core.facts import Settled
 from hean.core.position import Change, PositionBook, Verdict
+from hean.core.reconcile import COVERED
 from hean.core.types import (
     ZERO,
     Category,
@@ -62,6 +65,10 @@ class PortfolioActor(Boundary):
             case PositionsSeen():
                 for row in message.rows:
                     self._see(row)
+                if message.answer_to is not None:
+                    message.answer_to.tell(self._compared(message))
+            case AdoptPosition():
+                self._adopt(message)
             case ("ask", category, symbol, position_idx):
                 self._ask((category, symbol, position_idx))
             case Answered():
@@ -91,6 +98,8 @@ class PortfolioActor(Boundary):
     def _fold(self, message: Fold) -> None:
         execution = message.execution
         key = (execution.category, execution.symbol, message.position_idx)
+        if self._folded_elsewhere(key, message):
+            return
         changes = self._book(key).fold(execution, reduce_only=message.reduce_only)
         self._publish(key, changes, message)
         self._settle(key)
@@ -139,8 +148,64 @@ class PortfolioActor(Boundary):
         self._context.positions = {**self._context.positions, key: self._books[key].snapshot}
         self._context.tell_world(events)
 
+    def _folded_elsewhere(self, key: Key, message: Fold) -> bool:
+        """A foreign execution that an order of ours claims later counts once, even under another position_idx."""
+        execution = message.execution
+        for other in range(3):
+            book = self._books.get((key[0], key[1], other))
+            if other == key[2] or book is None or not book.knows(execution.exec_id):
+                continue
+            self._context.announce(
+                Event(
+                    type=EventType.RECONCILIATION_ALERT,
+                    at_ms=self._context.now_ms(),
+                    correlation_id=message.correlation_id,
+                    signal_id=message.signal_id,
+                    order_link_id=execution.order_link_id,
+                    order_id=execution.order_id,
+                    exec_id=execution.exec_id,
+                    category=execution.category,
+                    symbol=execution.symbol,
+                    reason="claimed_elsewhere",
+                    detail=f"accounted in position_idx {other} before, claimed for {key[2]} now; counted once",
+                )
+            )
+            return True
+        return False
+
+    def _adopt(self, message: AdoptPosition) -> None:
+        """Take the exchange's row as the balance: an operator's policy wants it, and the journal says so."""
+        row = message.row
+        key = (row.category, row.symbol, row.position_idx)
+        before = _sized(self._book(key).snapshot)
+        self._book(key).adopt(row)
+        event = evolve(
+            adopted(row, self._context.now_ms()), reason="difference", detail=f"{message.why}: was {before}"
+        )
+        self._context.journal.commit(
+            Batch(at_ms=event.at_ms, records=(record_of(event),), positions=(opening_balance(row),))
+        )
+        self._context.positions = {**self._context.positions, key: self._books[key].snapshot}
+        self._context.tell_world((event,))
+        self._settle(key)
+
+    def _compared(self, message: PositionsSeen) -> Compared:
+        rows = {(row.category, row.symbol, row.position_idx): row for row in message.rows}
+        agreements = tuple(
+            self._book(key).agree(row) for key, row in rows.items() if row.size > ZERO or key in self._books
+        )
+        unlisted = tuple(
+            book.snapshot
+            for key, book in self._books.items()
+            if key not in rows and key[0] in COVERED and book.snapshot.size > ZERO
+        )
+        return Compared(asked_ms=message.asked_ms, agreements=agreements, unlisted=unlisted)
+
     def _see(self, row: PositionRow) -> None:
         key = (row.category, row.symbol, row.position_idx)
+        if key not in self._books:
+            # A position that is known is shown, and tells a one-way symbol from a hedged one.
+            self._context.positions = {**self._context.positions, key: self._book(key).snapshot}
         known = self._rows.get(key)
         if known is not None and row.seq < known.seq:
             return

@@ -8,9 +8,9 @@ from attrs import frozen
 
 from hean.actors.boundary import Boundary
 from hean.actors.context import Context
-from hean.actors.messages import Answered, Ping, PositionsSeen, Recheck, Send, Spoiled, Undelivered, Unowned
+from hean.actors.messages import Answered, Ping, PositionsSeen, Send, Spoiled, StreamChanged
 from hean.actors.ports import Socket, Sockets
-from hean.actors.supervisor import fact_of
+from hean.actors.routing import EXECUTIONS_MARK, deliver, held_symbols, merge
 from hean.bybit.codec import (
     AuthAck,
     Executions,
@@ -51,12 +51,7 @@ from hean.core.session_facts import (
     TopicAnswered,
 )
 from hean.core.session_record import Session, SessionPolicy
-from hean.core.types import Event, EventType, Execution, Ms, OrderRow, OrderState, Source
-from hean.journal import Batch
-
-EXECUTIONS_MARK = "executions_seen_ms"
-"""Exchange time up to which a complete query has shown every execution; journalled."""
-
+from hean.core.types import Event, EventType, Ms, Source
 
 STOP_S = 2.0
 """A reader that was told to close ends at once; one that does not is a daemon thread."""
@@ -109,7 +104,6 @@ class StreamActor(Boundary):
         self._buffer: list[Orders | Executions | Positions] = []
         self._catch_up: catchup.CatchUp | None = None
         self._catch_ups = 0
-        self._until_ms = Ms(0)
 
     def handle(self, message: Any) -> Any:
         match message:
@@ -180,6 +174,7 @@ class StreamActor(Boundary):
         context = self._context
         live = effect.state is SessionState.LIVE
         context.gate.set_live(live, "" if live else f"the private stream is {effect.state}: {effect.why}")
+        context.to.reconciler.tell(StreamChanged(live=live))
         type_ = EventType.ERROR if effect.alarm else EventType.STATUS
         detail = f"private stream {effect.state}: {effect.why}"
         context.announce(Event(type=type_, at_ms=context.now_ms(), reason=f"stream_{effect.state}", detail=detail))
@@ -228,30 +223,20 @@ class StreamActor(Boundary):
             self._context.to.portfolio.tell(PositionsSeen(rows=frame.rows, source=Source.STREAM))
             return
         for row in frame.rows:
-            self._deliver(row, Source.STREAM)
-
-    def _deliver(self, row: OrderRow | Execution, source: Source, asked_ms: Ms | None = None) -> None:
-        slot = self._context.registry.owner(row.order_link_id, row.order_id)
-        moves = not isinstance(row, Execution) or row.exec_type.moves_qty
-        if slot is None or not moves:
-            to = self._context.to.supervisor if moves else self._context.to.external
-            to.tell(Unowned(row=row, source=source))
-            return
-        fact = fact_of(row, source, asked_ms)
-        if not slot.tell(fact):
-            self._context.to.supervisor.tell(Undelivered(order_link_id=slot.order_link_id, message=fact))
+            deliver(self._context, row, Source.STREAM)
 
     # What was missed.
 
     def _start_catch_up(self) -> None:
         context = self._context
         self._catch_ups += 1
-        self._until_ms = Ms(self._exchange_ms())
         mark = context.journal.mark(EXECUTIONS_MARK)
         since_ms = max(int(mark) - self._overlap_ms if mark else self._first_ms, self._first_ms)
-        symbols = tuple(dict.fromkeys((key[0], key[1]) for key in context.positions))
         self._catch_up = catchup.begin(
-            context.now_ms(), until_ms=self._until_ms, since_ms=Ms(since_ms), symbols=symbols
+            context.now_ms(),
+            until_ms=Ms(self._exchange_ms()),
+            since_ms=Ms(since_ms),
+            symbols=held_symbols(context),
         )
         self._ask()
 
@@ -272,32 +257,10 @@ class StreamActor(Boundary):
                 self._ask()
             case catchup.Unfinished():
                 self._catch_up = None
-                for spoiled in after.quarantined:
-                    self._context.to.supervisor.tell(Spoiled(quarantine=spoiled, where="catch_up"))
                 self._take(CatchUpFailed(generation=generation, why=after.why))
             case catchup.Picture():
                 self._catch_up = None
-                self._merge(after)
+                for spoiled in after.quarantined:
+                    self._context.to.supervisor.tell(Spoiled(quarantine=spoiled, where="catch_up"))
+                merge(self._context, after)
                 self._take(CaughtUp(generation=generation))
-
-    def _merge(self, picture: catchup.Picture) -> None:
-        """Everything enters by the door that live frames use; what is not in the list is told to look itself up."""
-        context = self._context
-        for execution in picture.executions:
-            self._deliver(execution, Source.RECONCILE)
-        listed = set()
-        for row in picture.orders:
-            listed.add(row.order_link_id)
-            self._deliver(row, Source.RECONCILE, picture.asked_ms)
-        context.to.portfolio.tell(
-            PositionsSeen(rows=picture.positions, source=Source.RECONCILE, asked_ms=picture.asked_ms)
-        )
-        for slot in context.registry.slots():
-            if slot.order_link_id not in listed and slot.cell.snapshot.state in _MAY_BE_OPEN:
-                slot.tell(Recheck(asked_ms=picture.asked_ms))
-        context.journal.commit(Batch(at_ms=context.now_ms(), marks={EXECUTIONS_MARK: str(self._until_ms)}))
-
-
-_MAY_BE_OPEN = frozenset(
-    {OrderState.SUBMITTED, OrderState.TIMEOUT, OrderState.ACKNOWLEDGED, OrderState.PARTIAL_FILL, OrderState.ERROR}
-)

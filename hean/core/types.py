@@ -206,6 +206,74 @@ class EventType(StrEnum):
     STATUS = "STATUS"  # the router or a stream changed state
 
 
+class FindingKind(StrEnum):
+    """How our books and the exchange's differ."""
+
+    ORDER_ONLY_HERE = "order_only_here"  # open here, not among its open orders
+    ORDER_ONLY_THERE = "order_only_there"  # among its open orders, unknown here
+    ORDER_DIFFERS = "order_differs"  # open on both sides, with another status, quantity or price
+    EXECUTION_ONLY_HERE = "execution_only_here"  # accounted here, not in its list
+    EXECUTION_ONLY_THERE = "execution_only_there"  # in its list, not accounted here
+    POSITION_ONLY_HERE = "position_only_here"  # a phantom: flat at the exchange
+    POSITION_ONLY_THERE = "position_only_there"  # flat here
+    POSITION_DIFFERS = "position_differs"  # another side or size
+
+
+class Reaction(StrEnum):
+    """
+    What a confirmed difference leads to, besides its RECONCILIATION_ALERT.
+
+    Evidence (rows, executions, a look-up) is taken in under every one of them: it is the exchange's word, not a choice.
+    """
+
+    ADOPT = "adopt"  # a position: take the exchange's as the new balance; anything else as QUERY
+    QUERY = "query"  # nothing more than taking the evidence in
+    ALERT = "alert"  # the same; says that a person is meant to look
+    HALT_SYMBOL = "halt_symbol"  # only reduce-only orders on that symbol
+    HALT_ALL = "halt_all"  # no more creates at all, until resumed
+
+
+@frozen(kw_only=True)
+class Finding:
+    """
+    One difference between our books and the exchange's.
+
+    Attributes:
+        order_link_id: "" where it is not about an order of ours.
+        order_id: "" where it is not about an order, or not known.
+        exec_ids: executions that one side lacks; of a position, those that would explain it.
+        expected: what we hold, in words.
+        seen: what the exchange says, in words.
+    """
+
+    kind: FindingKind
+    category: Category
+    symbol: str
+    position_idx: int = 0
+    order_link_id: str = ""
+    order_id: str = ""
+    exec_ids: tuple[ExecId, ...] = ()
+    expected: str = ""
+    seen: str = ""
+
+    @property
+    def text(self) -> str:
+        """What, where, expected and seen, in one line."""
+        about = self.order_link_id or self.order_id
+        named = ", ".join(self.exec_ids[:_NAMED_IDS])
+        more = f" and {len(self.exec_ids) - _NAMED_IDS} more" if len(self.exec_ids) > _NAMED_IDS else ""
+        parts = [f"{self.kind} {self.category} {self.symbol}"]
+        parts += [f"position_idx {self.position_idx}"] if self.position_idx else []
+        parts += [about] if about else []
+        parts += [f"here {self.expected or 'nothing'}, there {self.seen or 'nothing'}"]
+        parts += [f"exec_id {named}{more}"] if named else []
+        return ": ".join(parts)
+
+
+# A line stays readable; the finding itself has all of them.
+_NAMED_IDS = 20
+
+
 @frozen(kw_only=True)
 class Signal:
     """
@@ -469,6 +537,7 @@ class OrderSnapshot:
         pending: "cancel" or "amend" while one is out, else "".
         reason: why it was denied, rejected or cancelled.
         status: the exchange's last word, "" before any.
+        shown_ms: the exchange's clock on its newest row; 0 before any.
     """
 
     order_link_id: OrderLinkId
@@ -502,6 +571,7 @@ class OrderSnapshot:
     reason: str = ""
     attempts: int = 0
     updated_ms: Ms = Ms(0)
+    shown_ms: Ms = Ms(0)
 
     @property
     def settled(self) -> bool:
@@ -544,6 +614,7 @@ class Event:
         order: the order after the event.
         execution: ORDER_FILLED, FUNDING and position events that one execution caused.
         position: position events: the position after the event.
+        finding: RECONCILIATION_ALERT of a comparison: the difference, whole.
     """
 
     type: EventType
@@ -563,3 +634,4 @@ class Event:
     order: OrderSnapshot | None = field(default=None, repr=False)
     execution: Execution | None = field(default=None, repr=False)
     position: PositionSnapshot | None = field(default=None, repr=False)
+    finding: Finding | None = field(default=None, repr=False)

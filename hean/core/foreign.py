@@ -1,0 +1,138 @@
+"""
+What no signal of ours explains: whose doing it is, and what is kept of it.
+
+An execution row carries neither its parent nor its position_idx, so the order row that came before it is remembered.
+
+Source: Bybit V5 docs, enum: execType, createType, stopOrderType; websocket/private/order (parentOrderLinkId).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+from attrs import frozen
+
+from hean.core.types import (
+    ZERO,
+    Category,
+    ExecType,
+    Execution,
+    Ms,
+    OrderId,
+    OrderRow,
+    OrderStatus,
+    Side,
+)
+
+
+class Cause(StrEnum):
+    """Whose doing an execution is that no tracked order owns."""
+
+    CHILD = "child"  # a take-profit or stop-loss attached to an order of ours
+    MANUAL = "manual"  # another hand on this account: the web, another program, a bot of the exchange
+    ADL = "adl"
+    LIQUIDATION = "liquidation"
+    SETTLEMENT = "settlement"
+    DELIVERY = "delivery"
+    FUNDING = "funding"
+
+    @property
+    def forced(self) -> bool:
+        """The exchange did it on its own account; nobody who trades here asked for it."""
+        return self in _FORCED
+
+
+_FORCED: Final = frozenset({Cause.ADL, Cause.LIQUIDATION, Cause.SETTLEMENT, Cause.DELIVERY})
+_BY_TYPE: Final = {
+    ExecType.FUNDING: Cause.FUNDING,
+    ExecType.ADL_TRADE: Cause.ADL,
+    ExecType.BUST_TRADE: Cause.LIQUIDATION,
+    ExecType.SETTLE: Cause.SETTLEMENT,
+    ExecType.DELIVERY: Cause.DELIVERY,
+}
+_BY_CREATE_TYPE: Final = {
+    "CreateByLiq": Cause.LIQUIDATION,
+    "CreateByTakeOver_PassThrough": Cause.LIQUIDATION,
+    "CreateByMmRateClose": Cause.LIQUIDATION,
+    "CreateByAdl_PassThrough": Cause.ADL,
+    "CreateBySettle": Cause.SETTLEMENT,
+}
+
+
+@frozen(kw_only=True)
+class ForeignOrder:
+    """
+    What is remembered of an order that is not ours.
+
+    Attributes:
+        parent_order_link_id: of the order of ours that it is attached to; "" for none.
+        heard_ms: our clock when a row of it last came.
+    """
+
+    order_id: OrderId
+    category: Category
+    symbol: str
+    side: Side
+    status: OrderStatus
+    position_idx: int = 0
+    parent_order_link_id: str = ""
+    reduce_only: bool = False
+    create_type: str = ""
+    stop_order_type: str = ""
+    heard_ms: Ms = Ms(0)
+
+    @classmethod
+    def of(cls, row: OrderRow, parent_order_link_id: str, heard_ms: Ms) -> ForeignOrder:
+        """The part of a row that outlives it."""
+        return cls(
+            order_id=row.order_id,
+            category=row.category,
+            symbol=row.symbol,
+            side=row.side,
+            status=row.status,
+            position_idx=row.position_idx,
+            parent_order_link_id=parent_order_link_id,
+            reduce_only=row.reduce_only,
+            create_type=row.create_type,
+            stop_order_type=row.stop_order_type,
+            heard_ms=heard_ms,
+        )
+
+
+def cause_of(execution: Execution, order: ForeignOrder | None) -> Cause:
+    """
+    Whose doing an execution is.
+
+    Args:
+        execution: of no tracked order.
+        order: what is remembered of its order; None for nothing.
+    """
+    by_type = _BY_TYPE.get(execution.exec_type)
+    if by_type is not None:
+        return by_type
+    forced = _BY_CREATE_TYPE.get(execution.create_type or (order.create_type if order is not None else ""))
+    if forced is not None:
+        return forced
+    return Cause.CHILD if order is not None and order.parent_order_link_id else Cause.MANUAL
+
+
+def position_idx_of(execution: Execution, order: ForeignOrder | None, *, hedged: bool) -> int:
+    """
+    Which position an execution moves.
+
+    Args:
+        execution: its row does not say.
+        order: whose row does; None where it is not known.
+        hedged: the symbol has two positions, one per side.
+    """
+    if order is not None:
+        return order.position_idx
+    if not hedged:
+        return 0
+    # Funding comes with the side of its position; a close carries the closed size, and is of the other side.
+    closes = execution.exec_type.moves_qty and (
+        execution.exec_type is not ExecType.TRADE or (execution.closed_size or ZERO) > ZERO
+    )
+    side = execution.side.opposite if closes else execution.side
+    return 1 if side is Side.BUY else 2

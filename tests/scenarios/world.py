@@ -141,3 +141,15 @@ def await_event(router: Router, type_: EventType, ticket: Ticket | None = None, 
 def types_of(router: Router, ticket: Ticket) -> list[EventType]:
     """The types of an order's events so far."""
     return [event.type for event in router.events(0) if event.order_link_id == ticket.order_link_id]
+
+
+def await_nth(router: Router, reason: str, nth: int) -> Event:
+    """The nth event with that reason since the start."""
+    seen = 0
+
+    def enough(event: Event) -> bool:
+        nonlocal seen
+        seen += event.reason == reason
+        return seen == nth
+
+    return events_until(router, enough)[-1]

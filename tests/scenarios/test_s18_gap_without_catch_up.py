@@ -1,0 +1,68 @@
+"""
+S18 Reconnect gap: the socket is down, orders fill and end, and the exchange replays nothing.
+
+After each connect: login, topics, live frames buffered, everything missed queried and merged, the buffer released.
+Nothing is submitted meanwhile, and both sides are equal afterwards.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from hean import DenyReason, EventType, OrderState
+from tests.scenarios.world import WAIT_S, World, await_event, await_nth, resting, signal
+
+DOWN = {"refuse_s": 60}
+
+
+def test_s18_what_happened_while_the_socket_was_down_is_caught_up(plain_world: World) -> None:
+    world = plain_world
+    exchange = world.exchange
+    with world.router() as router:
+        exchange.market("BTCUSDT", bid="95000", ask="95001")
+        filled = router.submit(resting("filled", price="94900"))
+        partly = router.submit(resting("partly", price="94800", qty="0.003"))
+        ended = router.submit(resting("ended", price="94700"))
+        for ticket in (filled, partly, ended):
+            assert OrderState.ACKNOWLEDGED == ticket.wait_for(OrderState.ACKNOWLEDGED, WAIT_S).state
+
+        exchange.fault("cut_private", args=DOWN)
+        await_event(router, EventType.STATUS, reason="stream_BACKING_OFF")
+        denied = router.submit(signal("denied"))
+        assert (OrderState.DENIED, DenyReason.NOT_LIVE) == (denied.state, denied.snapshot().deny_reason)
+        exchange.market("BTCUSDT", trade={"price": "94900", "qty": "0.001"})
+        exchange.market("BTCUSDT", trade={"price": "94800", "qty": "0.001"})
+        exchange.fault("foreign_order", args={"symbol": "ETHUSDT", "side": "Sell", "qty": "0.05"})
+        ended.cancel()
+        assert 1 == world.fired("cut_private")
+
+        exchange.clear_faults()
+        assert OrderState.FILLED == filled.wait(WAIT_S).outcome
+        assert OrderState.CANCELLED == ended.wait(WAIT_S).outcome
+        assert Decimal("0.001") == partly.wait_for(OrderState.PARTIAL_FILL, WAIT_S).cum_exec_qty
+        await_event(router, EventType.RECONCILIATION_ALERT, reason="manual")
+        report = router.reconcile()
+        assert (True, ()) == (report.equal, report.found)
+        assert (Decimal("0.05"), "Sell") == (router.positions["ETHUSDT"].size, router.positions["ETHUSDT"].side)
+        world.assert_books_equal(router)
+        assert OrderState.FILLED == router.submit(signal("again")).wait(WAIT_S).outcome
+
+
+def test_s18_live_frames_of_the_catch_up_are_kept_and_do_not_overwrite_it(plain_world: World) -> None:
+    world = plain_world
+    exchange = world.exchange
+    with world.router() as router:
+        exchange.market("BTCUSDT", bid="95000", ask="95001")
+        ticket = router.submit(resting("moving", price="94900", qty="0.005"))
+        assert OrderState.ACKNOWLEDGED == ticket.wait_for(OrderState.ACKNOWLEDGED, WAIT_S).state
+        exchange.fault("cut_private")
+        # The list of open orders is answered as of now, and arrives after the fill that the stream tells of.
+        exchange.fault("delay_reply", {"endpoint": "order/realtime"}, args={"ms": 700})
+        await_nth(router, "stream_CATCHING_UP", 2)
+        exchange.market("BTCUSDT", trade={"price": "94900", "qty": "0.002"})
+        await_nth(router, "stream_LIVE", 2)
+        assert Decimal("0.002") == ticket.wait_for(OrderState.PARTIAL_FILL, WAIT_S).cum_exec_qty
+        assert [1, 1] == [world.fired("cut_private"), world.fired("delay_reply")]
+        assert router.reconcile().equal
+        assert OrderState.PARTIAL_FILL == ticket.state
+        world.assert_books_equal(router)

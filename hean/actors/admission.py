@@ -82,7 +82,14 @@ class Admission:
             if known is None:
                 return self._enter(signal, link_id, digest)
         if known.digest == digest:
-            self._context.observe("signal.known", {"order_link_id": link_id, "signal_id": signal.signal_id})
+            self._context.observe(
+                "signal.known",
+                {
+                    "correlation_id": known.snapshot.correlation_id,
+                    "signal_id": signal.signal_id,
+                    "order_link_id": link_id,
+                },
+            )
             return known
         denial = Denial(
             reason=DenyReason.DUPLICATE_ID,

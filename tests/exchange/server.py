@@ -87,10 +87,20 @@ class Server:
 
     Args:
         clock: Gives now in ms.
+        watch: Is told each frame as it comes in ("in", its bytes) and each execution as it leaves ("out", its text):
+            for benchmarks.
     """
 
-    def __init__(self, engine: Engine, *, port: int = 0, clock: Callable[[], int] = wall_clock_ms) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        port: int = 0,
+        clock: Callable[[], int] = wall_clock_ms,
+        watch: Callable[[str, bytes | str], None] | None = None,
+    ) -> None:
         self._engine = engine
+        self._watch = watch
         self._clock = clock
         self._streams: dict[int, Stream] = {}
         self._opened = 0
@@ -128,6 +138,8 @@ class Server:
         if request.headers.get("Upgrade", "").lower() == "websocket":
             return await self._serve_stream(request, path, query)
         body = await request.read()
+        if self._watch is not None:
+            self._watch("in", body)
         given = request.headers
         now_ms = self._clock()
         delivered = self._engine.handle(
@@ -191,6 +203,8 @@ class Server:
             now_ms = self._clock()
             if message.type is WSMsgType.TEXT:
                 body = message.data.encode()
+                if self._watch is not None:
+                    self._watch("in", body)
                 request = Request(channel=channel, body=body, connection_id=connection_id)
                 self._deliver(self._engine.handle(request, now_ms), now_ms)
             elif message.type is WSMsgType.PING:
@@ -214,6 +228,8 @@ class Server:
     def _put(self, outgoing: Outgoing, touched: dict[int, Stream]) -> None:
         stream = self._streams.get(outgoing.connection_id)
         if stream is not None:
+            if self._watch is not None and isinstance(outgoing, Send) and outgoing.topic.startswith("execution"):
+                self._watch("out", outgoing.text)
             stream.put(outgoing)
             touched[outgoing.connection_id] = stream
 

@@ -11,6 +11,8 @@ x ORDER_CANCEL_REQUESTED, a ORDER_AMEND_REQUESTED, m ORDER_AMENDED, i STATUS, ! 
 
 from __future__ import annotations
 
+import itertools
+import random
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -20,6 +22,7 @@ from attrs import define, evolve
 
 from hean.core.chart import Edge, Interpreted
 from hean.core.facts import (
+    Accepted,
     Account,
     AmendAsked,
     Broken,
@@ -46,6 +49,7 @@ from hean.core.facts import (
     SendAmend,
     SendCancel,
     SendCreate,
+    Sent,
     Settled,
     Shown,
     StartTimer,
@@ -69,16 +73,23 @@ from hean.core.types import (
 from hean.errors import IllegalTransition
 from tests.core.orders import (
     ACCEPTED,
+    FULL,
     LOOK_FAILED,
     NEW,
     ORDER_ID,
     PART,
+    POLICY,
     REFUSED,
     SENT,
+    SHOWN_CANCELLED,
+    SHOWN_FILLED,
     START_MS,
     UNKNOWN,
+    Life,
+    answered,
     executed,
     in_state,
+    life,
     shown,
 )
 
@@ -454,6 +465,7 @@ NAMES: list[tuple[OrderState, dict[str, Any], Fact, str]] = [
     (OrderState.SUBMITTED, {}, shown(OrderStatus.DEACTIVATED), "shows_cancelled"),
     (OrderState.SUBMITTED, {}, shown(OrderStatus.REJECTED), "shows_rejected"),
     (OrderState.SUBMITTED, {}, shown(OrderStatus.REJECTED, "0.1"), "shows_rejected_part"),
+    (OrderState.SUBMITTED, {}, shown(OrderStatus.REJECTED, reject_reason="EC_CancelForNoFullFill"), "shows_cancelled"),
     (OrderState.ACKNOWLEDGED, {}, shown(OrderStatus.NEW, at=9), "shows_stale"),
     (OrderState.SUBMITTED, {}, shown(OrderStatus.NEW, side=Side.SELL), "broken"),
     (OrderState.ACKNOWLEDGED, {}, executed("e1", "0.4"), "executed_part"),
@@ -488,3 +500,226 @@ def test_every_status_of_the_exchange_has_a_name():
     assert set(OrderStatus) == {
         fact.row.status for _, _, fact, name in NAMES if isinstance(fact, Shown) and name.startswith("shows")
     }
+
+
+def test_what_is_no_fact_is_refused_and_changes_nothing():
+    made = in_state(OrderState.ACKNOWLEDGED)
+    before = made.order
+    with pytest.raises(AssertionError, match="unreachable"):
+        made.take(object())
+    assert before is made.order
+
+
+def test_a_fact_leaves_the_record_it_was_given_untouched():
+    made = in_state(OrderState.ACKNOWLEDGED)
+    before, kept = made.order, evolve(made.order)
+    made.take(PART, SHOWN_CANCELLED, CancelAsked())
+    assert kept == before
+
+
+def test_result_names_the_fact_and_the_state_it_found():
+    result = in_state(OrderState.ACKNOWLEDGED).take(PART)
+    assert ("executed_part", OrderState.ACKNOWLEDGED) == (result.fact, result.before)
+
+
+# The stories, each from its first fact to its last.
+
+
+def test_s01_phantom_reject_fills_are_applied_while_the_outcome_is_unknown():
+    made = life(SENT, UNKNOWN, PART)
+    assert (OrderState.PARTIAL_FILL, Decimal("0.4")) == (made.state, made.order.ledger.cum_exec_qty)
+    made.take(RetryDue(), FULL, SHOWN_FILLED)
+    assert (OrderState.FILLED, 1) == (made.state, made.wanted(SendCreate))
+
+
+def test_s02_duplicate_reply_adopts_the_order():
+    made = life(SENT, UNKNOWN, LOOK_FAILED)
+    made.look(after_ms=POLICY.visibility_ms)
+    made.look()
+    made.take(RetryDue(), Duplicate(attempt=2, ret_code=110072), NEW, after_ms=250)
+    assert (OrderState.ACKNOWLEDGED, ORDER_ID) == (made.state, made.order.order_id)
+    assert (0, 1) == (made.told(EventType.ORDER_REJECTED), made.told(EventType.ORDER_PLACED))
+
+
+def test_s03_unanswered_queries_never_end_an_order():
+    made = life(SENT, UNKNOWN)
+    for _ in range(50):
+        made.take(LOOK_FAILED, QueryDue(), after_ms=30_000)
+    assert (OrderState.TIMEOUT, 4) == (made.state, made.told(EventType.ERROR))
+    made.take(executed("e1", "1"))
+    assert OrderState.FILLED is made.state
+
+
+@pytest.mark.parametrize("facts", list(itertools.permutations([ACCEPTED, PART, FULL, SHOWN_FILLED])))
+def test_s04_fills_row_and_reply_end_alike_in_any_order(facts):
+    made = life(SENT, *facts)
+    assert (OrderState.FILLED, Decimal(1), ORDER_ID, Decimal(0)) == (
+        made.state,
+        made.order.ledger.cum_exec_qty,
+        made.order.order_id,
+        made.order.gap,
+    )
+    assert (1, 2, 0) == (
+        made.told(EventType.ORDER_PLACED),
+        made.told(EventType.ORDER_FILLED),
+        made.told(EventType.ERROR),
+    )
+
+
+LOST = shown(OrderStatus.FILLED, "1", at=35, cancel_type="CancelByUser", reject_reason="EC_OrigClOrdIDDoesNotExist")
+RACE = [CommandAccepted(command=Command.CANCEL), executed("e1", "1", at=30), SHOWN_FILLED, LOST]
+
+
+@pytest.mark.parametrize("facts", list(itertools.permutations(RACE)))
+def test_s06_cancel_that_loses_fills_the_order_once_in_any_order(facts):
+    made = life(SENT, NEW, CancelAsked(), *facts)
+    assert (OrderState.FILLED, 1, 1, 0) == (
+        made.state,
+        made.told(EventType.ORDER_FILLED),
+        made.wanted(SendCancel),
+        made.told(EventType.ERROR),
+    )
+
+
+def test_s07_late_fill_after_cancelled_moves_quantity_and_nothing_else():
+    made = life(SENT, NEW, PART, SHOWN_CANCELLED, Settled(seq=20))
+    assert OrderState.CLOSED is made.state
+    made.take(executed("e9", "0.1", at=50))
+    assert (OrderState.CANCELLED, OrderState.CANCELLED, Decimal("0.5")) == (
+        made.state,
+        made.order.outcome,
+        made.order.ledger.cum_exec_qty,
+    )
+    made.take(Settled(seq=50))
+    assert (OrderState.CLOSED, 1) == (made.state, made.told(EventType.ORDER_CANCELLED))
+
+
+def test_s08_cancelled_with_missing_executions_is_asked_until_they_add_up():
+    made = life(SENT, NEW, SHOWN_CANCELLED)
+    for _ in range(3):
+        made.take(QueryDue(), after_ms=500)
+        made.look(found=True)
+    assert (OrderState.CANCELLED, 3, 0) == (made.state, made.wanted(QueryOrder), made.wanted(ConfirmPosition))
+    made.take(PART, Settled(seq=20))
+    assert OrderState.CLOSED is made.state
+
+
+def test_s09_rejected_after_fills_is_cancelled_with_fills():
+    made = life(SENT, NEW, PART, shown(OrderStatus.REJECTED, "0.4", at=50, reject_reason="EC_NoEnoughQtyToFill"))
+    assert (OrderState.CANCELLED, "EC_NoEnoughQtyToFill", 0) == (
+        made.state,
+        made.order.reason,
+        made.told(EventType.ORDER_REJECTED),
+    )
+
+
+TWO = Decimal(2)
+AMENDED = [
+    executed("e1", "0.6", at=40, order_qty=Decimal(1)),
+    shown(OrderStatus.PARTIALLY_FILLED, "0.6", at=41),
+    shown(OrderStatus.PARTIALLY_FILLED, "0.6", at=50, qty=TWO),
+    CommandFailed(command=Command.AMEND, why="110079 order is being processed"),
+]
+
+
+@pytest.mark.parametrize("facts", list(itertools.permutations(AMENDED)))
+def test_s10_amend_is_applied_from_the_row_alone_in_any_order(facts):
+    made = life(SENT, NEW, AmendAsked(amend=Amend(qty=TWO)), *facts)
+    assert (OrderState.PARTIAL_FILL, TWO, Decimal("0.6"), 0) == (
+        made.state,
+        made.order.qty,
+        made.order.ledger.cum_exec_qty,
+        made.told(EventType.ERROR),
+    )
+    assert [True] == [effect.taken for effect in made.effects if isinstance(effect, Decide)]
+
+
+def test_s15_overfill_is_accepted_and_freezes_the_symbol():
+    made = life(SENT, NEW, PART, executed("e2", "0.7", at=30))
+    assert (OrderState.FILLED, Decimal("1.1"), 1) == (
+        made.state,
+        made.order.ledger.cum_exec_qty,
+        made.wanted(FreezeSymbol),
+    )
+
+
+def test_s23_restart_sends_nothing_and_a_second_one_tells_nothing_new():
+    made = life(SENT, NEW, PART)
+    made.effects.clear()
+    made.events.clear()
+    for _ in range(2):
+        made.take(Restarted(), after_ms=1000)
+        made.take(answered(OrderStatus.PARTIALLY_FILLED, "0.4", at=21, asked_ms=made.now_ms), PART)
+        made.look(found=True)
+    assert ([], {QueryOrder}) == (made.events, {type(effect) for effect in made.effects})
+
+
+# Both engines over long walks.
+
+
+def any_fact(rng: random.Random, made: Life) -> Fact:
+    """A fact that could come next, true or not."""
+    order, now_ms = made.order, made.now_ms
+    attempt = max(order.tries - (rng.random() < 0.1), 0)
+    total = order.ledger.cum_exec_qty
+    kind = rng.randrange(22)
+    match kind:
+        case 0:
+            return Sent() if order.tries == 0 else RetryDue()
+        case 1:
+            return rng.choice([NotSent(attempt=attempt, why="x"), NotExecuted(attempt=attempt, why="x")])
+        case 2:
+            return rng.choice([Accepted(attempt=attempt, order_id=ORDER_ID), UNKNOWN, REFUSED])
+        case 3:
+            return Duplicate(attempt=attempt, ret_code=110072)
+        case 4 | 5 | 6:
+            return LookedUp(complete=rng.random() < 0.8, found=rng.random() < 0.2, started_ms=Ms(now_ms))
+        case 7 | 8 | 9 | 10:
+            cum = str(rng.choice([total, order.ledger.watermark, Decimal(rng.randrange(12)) / 10]))
+            row = shown(
+                rng.choice(list(OrderStatus)), cum, at=rng.randrange(now_ms), qty=Decimal(rng.choice([1, 1, 2]))
+            )
+            return evolve(row, asked_ms=rng.choice([None, Ms(now_ms)]))
+        case 11 | 12 | 13:
+            fee = rng.choice([None, Decimal("0.1")])
+            qty = rng.choice(["0.1", "0.1", "0.3", "1"])
+            at = rng.randrange(1, now_ms)
+            return executed(f"e{rng.randrange(12)}", qty, at=at, exec_fee=fee, order_qty=rng.choice([None, Decimal(1)]))
+        case 14:
+            return CancelAsked()
+        case 15:
+            return AmendAsked(amend=Amend(qty=Decimal(rng.choice([1, 2]))))
+        case 16:
+            return CommandAccepted(command=rng.choice(list(Command)))
+        case 17:
+            return CommandFailed(command=rng.choice(list(Command)), why="x", retry_ms=rng.choice([0, 100]))
+        case 18:
+            return rng.choice([Restarted(), Halted(halted=rng.random() < 0.3)])
+        case 19:
+            return Settled(seq=rng.choice([order.ledger.last_seq, 3]))
+        case 20:
+            verdict = rng.choice(["cancelled", "rejected", "settled"])
+            return rng.choice([QueryDue(), QueryDue(), Resolved(verdict=verdict, who="ann", why="x")])
+        case _:
+            return rng.choice([QueryDue(), RetryDue(), RetryDue(), Broken(why="x")])
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_both_engines_agree_over_long_walks(seed):
+    rng = random.Random(seed)
+    visited = set()
+    for _ in range(3):
+        flat = Life(unit=rng.random())
+        judge = Life(unit=flat.unit, engine=INTERPRETED)
+        for _ in range(20):
+            fact, after_ms = any_fact(rng, flat), rng.choice([0, 1, 300, 5000, 20_000])
+            results = []
+            for made in (flat, judge):
+                try:
+                    results.append(made.take(fact, after_ms=after_ms))
+                except IllegalTransition:
+                    results.append(None)
+            assert results[0] == results[1]
+            assert flat.order == judge.order
+            visited.add(flat.state)
+    assert len(visited) >= 4

@@ -498,6 +498,8 @@ def _name_of(step: Step, fact: Fact) -> str:
             return "answered_before"
         case Accepted() | NotSent() | NotExecuted() | OutcomeUnknown() | Refused() | Duplicate():
             step.landed(fact.attempt)
+            if isinstance(fact, Duplicate) and step.shown_otherwise():
+                return "broken"
             return _REPLIES[type(fact)]
         case LookedUp():
             return step.looked_up(fact)

@@ -175,6 +175,17 @@ class Step:
             return f"expected qty {request.qty}, the exchange's order under this order_link_id has {row.qty}"
         return ""
 
+    def shown_otherwise(self) -> bool:
+        """Our only create is a duplicate, and what was shown under its ID before is not what we asked for."""
+        order, request = self.order, self.order.request
+        if order.tries > 1 or request.reduce_only or order.qty == request.qty:
+            return False
+        self.why = (
+            f"expected qty {request.qty}, the exchange's order under this order_link_id, older than ours, "
+            f"has {order.qty}"
+        )
+        return True
+
     def stale(self, row: OrderRow) -> bool:
         """The monotonic guard: a row that goes back in quantity, status or time changes nothing."""
         view, watermark = self.order.view, self.order.ledger.watermark

@@ -1,0 +1,62 @@
+"""
+S03 The exchange is slow: every look-up fails or is empty, then the fill comes.
+
+After any number of look-ups the order stays TIMEOUT and alarms; only evidence ends it, and the late fill is applied.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from hean import EventType, OrderState
+from hean.core.types import Source
+from tests.scenarios.world import WAIT_S, World, await_event, signal, types_of
+
+QUERIES = ("order/realtime", "order/history", "execution/list")
+
+
+@pytest.mark.parametrize("empty", [False, True], ids=["failing", "empty"])
+def test_s03_late_fill_ends_the_timeout_and_nothing_else_does(empty: bool, world: World) -> None:
+    # Empty answers prove an absence once it may be seen, so here they come before.
+    settings = {"orders__visibility_delay_s": 60} if empty else {}
+    with world.router(**settings) as router:
+        for endpoint in QUERIES:
+            match = {"endpoint": endpoint}
+            if empty:
+                world.exchange.fault("partial_page", match, count=None, args={"rows": 0})
+            else:
+                world.exchange.fault("error", match, count=None, args={"ret_code": 10016})
+        world.exchange.fault("lose_reply", world.create)
+        for topic in ("order", "execution", "position"):
+            world.exchange.fault("delay_push", {"topic": topic}, count=None, args={"ms": 2_500})
+        ticket = router.submit(signal("slow"))
+        alarm = await_event(router, EventType.ERROR, ticket, "unresolved")
+        assert "5 look-ups settled nothing" in alarm.detail
+        assert OrderState.TIMEOUT == ticket.state
+        filled = await_event(router, EventType.ORDER_FILLED, ticket)
+        assert (Source.STREAM, True) == (filled.source, filled.complete)
+        assert world.fired("partial_page" if empty else "error") >= 5
+        seen = types_of(router, ticket)
+        assert not {EventType.ORDER_REJECTED, EventType.ORDER_CANCELLED} & set(seen)
+        world.exchange.clear_faults()
+        assert OrderState.FILLED == ticket.wait(WAIT_S).outcome
+        world.assert_books_equal(router)
+    assert 1 == len(world.creates(ticket.order_link_id))
+    assert 1 == len(world.orders())
+
+
+def test_s03_a_failed_query_is_never_taken_for_an_absence(world: World) -> None:
+    with world.router() as router:
+        world.exchange.fault("error", {"endpoint": "execution/list"}, count=None, args={"ret_code": 10016})
+        world.exchange.fault("lose_request", world.create)
+        ticket = router.submit(signal("incomplete"))
+        # Realtime and history say "nothing", again and again and past the visibility delay; executions do not answer.
+        asked = 0
+        while asked < 12:
+            await_event(router, EventType.ERROR, ticket, "unresolved")
+            asked = world.fired("error")
+        assert (OrderState.TIMEOUT, 1) == (ticket.state, ticket.snapshot().attempts)
+        assert 1 == len(world.creates(ticket.order_link_id))
+        world.exchange.clear_faults()
+        assert (OrderState.FILLED, 2) == (ticket.wait(WAIT_S).outcome, ticket.snapshot().attempts)
+        world.assert_books_equal(router)

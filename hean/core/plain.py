@@ -100,12 +100,19 @@ def _untagged(kind: Any, data: object) -> object:
 
 def dumps(value: object) -> str:
     """Write a value as one line of JSON text; fields keep their declared order, so equal values give equal text."""
-    plain = to_plain(value)
+    # A record's body is plain but for a part here and there: only those parts are taken apart.
+    plain = to_plain(value) if attrs.has(type(value)) else value
     try:
-        return orjson.dumps(plain, default=repr).decode()
+        return orjson.dumps(plain, default=_write_part).decode()
     except TypeError:
         # Lone surrogates and integers beyond 64 bits, which orjson refuses; a denied signal may hold them.
-        return json.dumps(plain, default=repr, separators=(",", ":"))
+        return json.dumps(to_plain(value), default=repr, separators=(",", ":"))
+
+
+def _write_part(part: object) -> object:
+    if attrs.has(type(part)) or isinstance(part, Decimal | frozenset):
+        return to_plain(part)
+    return repr(part)
 
 
 @overload

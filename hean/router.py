@@ -402,7 +402,8 @@ class Router:
                 now_ms=self._clock.now_ms,
                 where=self._endpoints.rest_url,
                 timeout_s=self._settings.bybit.reply_timeout_s,
-                deadline=deadline,
+                deadline_ms=self._clock.now_ms() + int((deadline - time.monotonic()) * 1000),
+                pause=threading.Event().wait,
             )
         finally:
             client.close()

@@ -7,8 +7,6 @@ passes.
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
@@ -72,7 +70,8 @@ def prepare(
     now_ms: Callable[[], Ms],
     where: str,
     timeout_s: float,
-    deadline: float,
+    deadline_ms: int,
+    pause: Callable[[float], object],
 ) -> Setup:
     """
     Ask all that must be known before the start.
@@ -84,14 +83,15 @@ def prepare(
         now_ms: our clock.
         where: the address, for errors.
         timeout_s: for one question.
-        deadline: on the monotonic clock, for all of them.
+        deadline_ms: on our clock, for all of them.
+        pause: lets so many seconds pass, on the caller's thread.
 
     Raises:
         AuthRefused: the exchange does not take the key, or it is read-only.
         RemoteError: the exchange cannot be reached by the deadline, or refused a question.
         JournalError: the journal belongs to another account.
     """
-    asker = _Asker(client, exchange_clock, where, timeout_s, deadline)
+    asker = _Asker(client, exchange_clock, where, timeout_s, now_ms=now_ms, deadline_ms=deadline_ms, pause=pause)
     exchange_clock.observe(asker.insist(QueryTime()))
     key = asker.insist(QueryKey()).result
     assert isinstance(key, KeyInfo)
@@ -143,18 +143,28 @@ def _positions(asker: _Asker) -> list[PositionRow]:
 
 class _Asker:
     def __init__(
-        self, client: Client, exchange_clock: ExchangeClock, where: str, timeout_s: float, deadline: float
+        self,
+        client: Client,
+        exchange_clock: ExchangeClock,
+        where: str,
+        timeout_s: float,
+        *,
+        now_ms: Callable[[], Ms],
+        deadline_ms: int,
+        pause: Callable[[float], object],
     ) -> None:
         self._client = client
         self._exchange_clock = exchange_clock
         self._where = where
         self._timeout_s = timeout_s
-        self._deadline = deadline
+        self._now_ms = now_ms
+        self._deadline_ms = deadline_ms
+        self._pause = pause
 
     def insist(self, call: Call) -> Reply:
         """Ask until it is answered, refused for good, or the deadline passes."""
         while True:
-            left_s = self._deadline - time.monotonic()
+            left_s = (self._deadline_ms - self._now_ms()) / 1000
             reply = self._client.perform(call, timeout_s=max(min(left_s, self._timeout_s), 0.05))
             verdict = reply.verdict
             if verdict.kind is VerdictKind.ACCEPTED:
@@ -162,9 +172,10 @@ class _Asker:
             what = f"{self._where}: {type(call).__name__}: {said(verdict)}. {verdict.hint}"
             if verdict.kind is VerdictKind.AUTH:
                 raise AuthRefused(what, ret_code=verdict.ret_code, ret_msg=verdict.ret_msg, hint=verdict.hint)
-            if verdict.kind is VerdictKind.REFUSED or time.monotonic() + _PAUSE_S >= self._deadline:
+            late = self._now_ms() + _PAUSE_S * 1000 >= self._deadline_ms
+            if verdict.kind is VerdictKind.REFUSED or late:
                 raise RemoteError(what, ret_code=verdict.ret_code, ret_msg=verdict.ret_msg, hint=verdict.hint)
-            threading.Event().wait(_PAUSE_S)
+            self._pause(_PAUSE_S)
             if not isinstance(call, QueryTime):
                 # 10002, our clock is off: the exchange's own time mends it.
                 self._exchange_clock.observe(self._client.perform(QueryTime(), timeout_s=self._timeout_s))

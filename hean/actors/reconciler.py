@@ -178,9 +178,7 @@ class ReconcilerActor(Boundary):
     # Passes.
 
     def _want(self, due: Due) -> None:
-        self._wanted = Due(
-            orders=self._wanted.orders or due.orders, positions=self._wanted.positions or due.positions
-        )
+        self._wanted = Due(orders=self._wanted.orders or due.orders, positions=self._wanted.positions or due.positions)
         if self._pass is None:
             self._begin()
 

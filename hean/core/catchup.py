@@ -12,11 +12,15 @@ position (by settle coin flat positions are left out, by symbol they are shown).
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from attrs import evolve, frozen
 
-from hean.core.calls import Page, Quarantine, Query, QueryExecutions, QueryOrders, QueryPositions, Reply, VerdictKind
+from hean.core.calls import Page, Quarantine, QueryExecutions, QueryOrders, QueryPositions, Reply, VerdictKind
 from hean.core.lookup import WINDOW_MS
 from hean.core.types import Category, Execution, Ms, OrderRow, PositionRow
+
+Question: TypeAlias = QueryOrders | QueryExecutions | QueryPositions
 
 # More pages than this in one picture: 500 open orders per symbol and busy days are far below.
 MAX_PAGES = 5_000
@@ -57,7 +61,7 @@ class CatchUp:
     asked_ms: Ms
     until_ms: Ms
     since_ms: Ms | None
-    questions: tuple[Query, ...]
+    questions: tuple[Question, ...]
     orders_asked: bool = True
     positions_asked: bool = True
     cursor: str = ""
@@ -68,12 +72,9 @@ class CatchUp:
     positions: tuple[PositionRow, ...] = ()
     quarantined: tuple[Quarantine, ...] = ()
 
-    def question(self) -> Query:
+    def question(self) -> Question:
         """The next query to make."""
-        query = self.questions[0]
-        if isinstance(query, QueryOrders | QueryExecutions | QueryPositions):
-            return evolve(query, cursor=self.cursor)
-        return query
+        return evolve(self.questions[0], cursor=self.cursor)
 
 
 @frozen(kw_only=True)
@@ -131,7 +132,7 @@ def begin(
         positions: whether positions are wanted.
         scopes: the parts of the account.
     """
-    questions: list[Query] = []
+    questions: list[Question] = []
     if orders:
         questions += [QueryOrders(category=scope.category, settle_coin=scope.settle_coin, limit=50) for scope in scopes]
     if positions:

@@ -247,9 +247,7 @@ class _Look:
                 self._unheld(row)
         if not self.picture.quarantined:
             self.forgotten = tuple(
-                order_id
-                for order_id, heard_ms in held.foreign.items()
-                if heard_ms < asked_ms and order_id not in by_id
+                order_id for order_id, heard_ms in held.foreign.items() if heard_ms < asked_ms and order_id not in by_id
             )
 
     def _unlisted(self, order: OrderSnapshot) -> None:

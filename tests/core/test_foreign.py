@@ -1,0 +1,136 @@
+"""Whose doing an execution is that no order of ours explains."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from hean.core.foreign import Cause, ForeignOrder, cause_of, position_idx_of
+from hean.core.types import (
+    Category,
+    ExecId,
+    ExecType,
+    Execution,
+    Ms,
+    OrderId,
+    OrderLinkId,
+    OrderRow,
+    OrderStatus,
+    Side,
+)
+
+
+def execution(**changes: Any) -> Execution:
+    values: dict[str, Any] = {
+        "category": Category.LINEAR,
+        "symbol": "BTCUSDT",
+        "exec_id": ExecId("e-1"),
+        "order_id": OrderId("o-1"),
+        "order_link_id": OrderLinkId(""),
+        "side": Side.SELL,
+        "exec_type": ExecType.TRADE,
+        "exec_qty": Decimal("0.1"),
+        "exec_price": Decimal(95000),
+    }
+    return Execution(**values | changes)
+
+
+def foreign(**changes: Any) -> ForeignOrder:
+    values: dict[str, Any] = {
+        "order_id": OrderId("o-1"),
+        "category": Category.LINEAR,
+        "symbol": "BTCUSDT",
+        "side": Side.SELL,
+        "status": OrderStatus.NEW,
+    }
+    return ForeignOrder(**values | changes)
+
+
+@pytest.mark.parametrize(
+    "cause, told",
+    [
+        (Cause.MANUAL, {}),
+        (Cause.MANUAL, {"create_type": "CreateByClosing"}),
+        (Cause.FUNDING, {"exec_type": ExecType.FUNDING}),
+        (Cause.ADL, {"exec_type": ExecType.ADL_TRADE, "create_type": "CreateByAdl_PassThrough"}),
+        (Cause.ADL, {"create_type": "CreateByAdl_PassThrough"}),
+        (Cause.LIQUIDATION, {"exec_type": ExecType.BUST_TRADE}),
+        (Cause.LIQUIDATION, {"create_type": "CreateByLiq"}),
+        (Cause.LIQUIDATION, {"create_type": "CreateByTakeOver_PassThrough"}),
+        (Cause.SETTLEMENT, {"exec_type": ExecType.SETTLE}),
+        (Cause.SETTLEMENT, {"create_type": "CreateBySettle"}),
+        (Cause.DELIVERY, {"exec_type": ExecType.DELIVERY}),
+    ],
+)
+def test_cause_is_read_from_the_execution(cause: Cause, told: dict[str, Any]) -> None:
+    assert cause is cause_of(execution(**told), None)
+
+
+def test_cause_is_read_from_the_order_where_the_execution_does_not_say() -> None:
+    assert Cause.LIQUIDATION is cause_of(execution(), foreign(create_type="CreateByLiq"))
+    assert Cause.CHILD is cause_of(execution(), foreign(parent_order_link_id="p"))
+    assert Cause.MANUAL is cause_of(execution(), foreign())
+
+
+def test_liquidation_of_a_child_is_a_liquidation() -> None:
+    assert Cause.LIQUIDATION is cause_of(execution(create_type="CreateByLiq"), foreign(parent_order_link_id="p"))
+
+
+def test_what_nobody_here_asked_for_is_forced() -> None:
+    forced = {Cause.ADL, Cause.LIQUIDATION, Cause.SETTLEMENT, Cause.DELIVERY}
+    assert forced == {cause for cause in Cause if cause.forced}
+
+
+@pytest.mark.parametrize(
+    "idx, side, more",
+    [
+        (1, Side.BUY, {}),
+        (2, Side.SELL, {}),
+        (2, Side.BUY, {"closed_size": Decimal("0.1")}),
+        (1, Side.SELL, {"closed_size": Decimal("0.1")}),
+        (1, Side.SELL, {"exec_type": ExecType.ADL_TRADE}),
+        (1, Side.BUY, {"exec_type": ExecType.FUNDING}),
+        (2, Side.SELL, {"exec_type": ExecType.FUNDING}),
+    ],
+)
+def test_position_of_a_hedged_symbol_follows_from_side_and_closed_size(
+    idx: int, side: Side, more: dict[str, Any]
+) -> None:
+    assert idx == position_idx_of(execution(side=side, **more), None, hedged=True)
+
+
+def test_position_of_a_known_order_is_its_own() -> None:
+    assert 2 == position_idx_of(execution(side=Side.BUY), foreign(position_idx=2), hedged=True)
+
+
+def test_position_of_a_one_way_symbol_is_the_only_one() -> None:
+    assert 0 == position_idx_of(execution(), None, hedged=False)
+
+
+def test_what_is_remembered_of_a_row_is_what_an_execution_leaves_out() -> None:
+    row = OrderRow(
+        category=Category.LINEAR,
+        symbol="BTCUSDT",
+        order_id=OrderId("o-1"),
+        order_link_id=OrderLinkId(""),
+        side=Side.SELL,
+        status=OrderStatus.UNTRIGGERED,
+        qty=Decimal(1),
+        cum_exec_qty=Decimal(0),
+        reduce_only=True,
+        position_idx=1,
+        stop_order_type="TakeProfit",
+        create_type="CreateByTakeProfit",
+    )
+    expected = foreign(
+        status=OrderStatus.UNTRIGGERED,
+        position_idx=1,
+        parent_order_link_id="parent",
+        reduce_only=True,
+        create_type="CreateByTakeProfit",
+        stop_order_type="TakeProfit",
+        heard_ms=Ms(7),
+    )
+    assert expected == ForeignOrder.of(row, "parent", Ms(7))

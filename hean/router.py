@@ -19,7 +19,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import pykka
-from loguru import logger
 
 from hean.actors.boundary import Inbox, Threads, stop_actors
 from hean.actors.clock import ExchangeClock, SteadyClock, TimerThread
@@ -57,6 +56,7 @@ from hean.errors import ConfigError, OrderRejected, RemoteError, RouterStopped
 from hean.journal import Journal
 from hean.settings import Entry, Settings
 from hean.setup import Setup, prepare
+from hean.telemetry import Redactor, Telemetry
 from hean.ticket import Positions, Ticket
 
 _FIRST_MARK = "first_start_ms"
@@ -91,6 +91,7 @@ class Router:
             trade_url=bybit.trade_url,
             sources={door: settings.source(f"bybit.{door}") for door in ("rest_url", "private_url", "trade_url")},
         )
+        self._telemetry = Telemetry(redact=Redactor((bybit.api_key, bybit.api_secret)).clean)
         self._credentials = Credentials(api_key=bybit.api_key, api_secret=bybit.api_secret)
         self._settings = settings
         self._clock = SteadyClock()
@@ -434,7 +435,7 @@ class Router:
             if entry is None
             else (TradeSockets(self._endpoints.trade_url, connect_timeout_s, entry, self._reader_failed), entry),
             setup=setup,
-            observe=self._observe,
+            observe=self._telemetry.observe,
         )
         self._context, self._admission, self._actors = self._plant.context, self._plant.admission, self._plant.actors
         for ref in self._actors:
@@ -451,7 +452,4 @@ class Router:
         )
 
     def _reader_failed(self, error: BaseException) -> None:
-        self._observe("reader.failed", {"error": repr(error)})
-
-    def _observe(self, name: str, fields: dict[str, object]) -> None:
-        logger.bind(**fields).debug(name)
+        self._telemetry.observe("reader.failed", {"error": repr(error)})

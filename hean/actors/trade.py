@@ -3,7 +3,8 @@ Order entry over the trade WebSocket: a session of its own, and replies matched 
 
 `TradeEntry` is the channel as the gateway sees it: a call is written down under its request ID before its frame leaves,
 so that no reply can come too early, and is answered exactly once: by the reply, by its deadline, or by the connection's
-end. `TradeActor` keeps the connection. What comes after the deadline is told once more, as the late reply it is.
+end. `TradeActor` keeps the connection. What comes after the deadline is told once more, as the late reply it is; a
+reply that answers nothing we know of is kept, and the order that it names looks itself up.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from attrs import frozen
 
 from hean.actors.boundary import Boundary
 from hean.actors.context import Context
-from hean.actors.messages import Ping, Spoiled
+from hean.actors.messages import Ping, Recheck, Spoiled
 from hean.actors.ports import Mailbox, Socket, Sockets
+from hean.bybit.codec import linked_to
 from hean.bybit.trade import (
     Operation,
     TradeAuth,
@@ -31,7 +33,7 @@ from hean.bybit.trade import (
     request_frame,
     unanswered,
 )
-from hean.core import session
+from hean.core import plain, session
 from hean.core.calls import AmendOrder, Call, CancelOrder, CreateOrder, Phase, Reply
 from hean.core.session_facts import (
     Announce,
@@ -55,6 +57,7 @@ from hean.core.session_facts import (
 )
 from hean.core.session_record import Session, SessionPolicy
 from hean.core.types import Event, EventType, Ms
+from hean.journal import Record
 
 Answer = Callable[[Reply], None]
 
@@ -68,7 +71,7 @@ DRAINING = 10019
 
 @frozen(kw_only=True)
 class TradeReceived:
-    """From the socket's reader: a frame that answers no call."""
+    """From the socket's reader: a frame that answers no call of ours."""
 
     generation: int
     frame: TradeFrame
@@ -92,6 +95,7 @@ class _Pending:
     answer: Answer
     sent_ms: Ms
     due_ms: Ms
+    text: str
 
 
 class TradeEntry:
@@ -144,7 +148,7 @@ class TradeEntry:
         sent_ms = self._now_ms()
         due_ms = Ms(sent_ms + int(timeout_s * 1000))
         with self._lock:
-            self._pending[req_id] = _Pending(call=call, answer=answer, sent_ms=sent_ms, due_ms=due_ms)
+            self._pending[req_id] = _Pending(call=call, answer=answer, sent_ms=sent_ms, due_ms=due_ms, text=frame)
         phase = socket.send(frame)
         if phase is Phase.AFTER_SEND:
             return True
@@ -158,12 +162,17 @@ class TradeEntry:
         answer(self._unanswered(pending, phase, "the connection broke while sending"))
         return True
 
-    def answered(self, reply: TradeReply) -> None:
-        """A reply came; called by the reader."""
+    def answered(self, reply: TradeReply) -> bool:
+        """A reply came; called by the reader. False where it answers no call that we know of."""
         with self._lock:
             pending = self._pending.pop(reply.req_id, None) or self._late.pop(reply.req_id, None)
-        if pending is not None:
-            pending.answer(reply_to(pending.call, reply, sent_ms=pending.sent_ms, received_ms=self._now_ms()))
+        if pending is None:
+            return False
+        received_ms = self._now_ms()
+        pending.answer(
+            reply_to(pending.call, reply, sent_ms=pending.sent_ms, received_ms=received_ms, request_text=pending.text)
+        )
+        return True
 
     def use(self, socket: Socket | None) -> None:
         """From here on calls go over this connection; None for none."""
@@ -172,18 +181,12 @@ class TradeEntry:
     def overdue(self) -> None:
         """Answer every call whose deadline passed as unknown, and keep it for a late reply."""
         now_ms = self._now_ms()
-        over: list[_Pending] = []
         with self._lock:
-            while self._pending:
-                req_id, pending = next(iter(self._pending.items()))
-                if pending.due_ms > now_ms:
-                    break
+            over = [(req_id, pending) for req_id, pending in self._pending.items() if pending.due_ms <= now_ms]
+            for req_id, pending in over:
                 del self._pending[req_id]
-                self._late[req_id] = pending
-                over.append(pending)
-            while len(self._late) > LATE_MAX:
-                self._late.popitem(last=False)
-        for pending in over:
+                self._keep_late(req_id, pending)
+        for _, pending in over:
             pending.answer(self._unanswered(pending, Phase.AFTER_SEND, "no reply within the deadline"))
 
     def lost(self, why: str) -> None:
@@ -191,11 +194,26 @@ class TradeEntry:
         self._socket = None
         with self._lock:
             pending, self._pending = self._pending, OrderedDict()
+            for req_id, call in pending.items():
+                # What the reader has read already may still be told.
+                self._keep_late(req_id, call)
         for call in pending.values():
             call.answer(self._unanswered(call, Phase.AFTER_SEND, why))
 
+    def _keep_late(self, req_id: str, pending: _Pending) -> None:
+        self._late[req_id] = pending
+        while len(self._late) > LATE_MAX:
+            self._late.popitem(last=False)
+
     def _unanswered(self, pending: _Pending, phase: Phase, why: str) -> Reply:
-        return unanswered(pending.call, phase=phase, why=why, sent_ms=pending.sent_ms, received_ms=self._now_ms())
+        return unanswered(
+            pending.call,
+            phase=phase,
+            why=why,
+            sent_ms=pending.sent_ms,
+            received_ms=self._now_ms(),
+            request_text=pending.text,
+        )
 
 
 class TradeActor(Boundary):
@@ -280,8 +298,28 @@ class TradeActor(Boundary):
                 self._context.to.supervisor.tell(Spoiled(quarantine=frame.quarantine, where="trade"))
             case TradeReply():
                 self._take(FrameSeen(generation=generation))
+                self._keep_stray(frame)
             case _:
                 assert_never(frame)
+
+    def _keep_stray(self, reply: TradeReply) -> None:
+        """A reply to nobody proves nothing, but the order that it names had better be looked at."""
+        context, link_id = self._context, linked_to(reply.envelope)
+        slot = context.registry.slot(link_id)
+        context.announce(
+            Event(
+                type=EventType.QUARANTINED,
+                at_ms=context.now_ms(),
+                correlation_id=slot.cell.snapshot.correlation_id if slot is not None else "",
+                order_link_id=link_id,
+                reason="stray_reply",
+                detail=f"{reply.op or 'a frame'} {reply.envelope.ret_code} answers no request of ours "
+                f"(request ID {reply.req_id or 'missing'})",
+            ),
+            records=(Record(kind="quarantine", body=plain.dumps(reply.text), order_link_id=link_id),),
+        )
+        if slot is not None:
+            slot.tell(Recheck(asked_ms=context.now_ms()))
 
     def _take(self, fact: SessionFact) -> None:
         self._session, effects = session.apply(
@@ -336,9 +374,9 @@ class TradeActor(Boundary):
 
 def told(entry: TradeEntry, mailbox: Mailbox, generation: int, frame: TradeFrame) -> None:
     """Take a frame where it is read: replies to their calls at once, everything else to the actor."""
-    if isinstance(frame, TradeReply) and frame.req_id:
+    if isinstance(frame, TradeReply):
         if frame.envelope.ret_code == DRAINING:
             mailbox.tell(Drain(generation=generation))
-        entry.answered(frame)
-    else:
-        mailbox.tell(TradeReceived(generation=generation, frame=frame))
+        if entry.answered(frame):
+            return
+    mailbox.tell(TradeReceived(generation=generation, frame=frame))

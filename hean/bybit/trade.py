@@ -191,7 +191,9 @@ def reply_to(
     )
 
 
-def unanswered(call: Operation, *, phase: Phase, why: str, sent_ms: Ms | None, received_ms: Ms) -> Reply:
+def unanswered(
+    call: Operation, *, phase: Phase, why: str, sent_ms: Ms | None, received_ms: Ms, request_text: str = ""
+) -> Reply:
     """
     The one reply to a call whose answer will not come: the connection died, the deadline passed, or it was never sent.
 
@@ -201,9 +203,16 @@ def unanswered(call: Operation, *, phase: Phase, why: str, sent_ms: Ms | None, r
         why: what the socket or the clock said.
         sent_ms: our clock just before the bytes; None when none left.
         received_ms: our clock when this was known.
+        request_text: what was sent, for the trace.
     """
-    verdict = classify(channel=Channel.TRADE, group=group_of(call), phase=phase, ret_msg=why)
-    return Reply(call=call, verdict=verdict, sent_ms=sent_ms, received_ms=received_ms, channel=Channel.TRADE.value)
+    return Reply(
+        call=call,
+        verdict=classify(channel=Channel.TRADE, group=group_of(call), phase=phase, ret_msg=why),
+        sent_ms=sent_ms,
+        received_ms=received_ms,
+        channel=Channel.TRADE.value,
+        request_text=request_text,
+    )
 
 
 def _verdict(group: Group, envelope: Envelope) -> Verdict:

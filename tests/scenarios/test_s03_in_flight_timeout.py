@@ -10,7 +10,7 @@ import pytest
 
 from hean import EventType, OrderState
 from hean.core.types import Source
-from tests.scenarios.world import WAIT_S, World, await_event, signal, types_of
+from tests.scenarios.world import WAIT_S, World, await_event, signal, types_of, until
 
 QUERIES = ("order/realtime", "order/history", "execution/list")
 
@@ -51,10 +51,7 @@ def test_s03_a_failed_query_is_never_taken_for_an_absence(world: World) -> None:
         world.exchange.fault("lose_request", world.create)
         ticket = router.submit(signal("incomplete"))
         # Realtime and history say "nothing", again and again and past the visibility delay; executions do not answer.
-        asked = 0
-        while asked < 12:
-            await_event(router, EventType.ERROR, ticket, "unresolved")
-            asked = world.fired("error")
+        until(lambda: world.fired("error") >= 12)
         assert (OrderState.TIMEOUT, 1) == (ticket.state, ticket.snapshot().attempts)
         assert 1 == len(world.creates(ticket.order_link_id))
         world.exchange.clear_faults()

@@ -7,11 +7,8 @@ that name neither wait, durably, until the order ID is known. The late answer ch
 
 from __future__ import annotations
 
-import orjson
-
 from hean import EventType, OrderState
-from hean.journal import JournalView
-from tests.scenarios.world import WAIT_S, World, await_event, signal, types_of
+from tests.scenarios.world import WAIT_S, World, signal, types_of, until
 
 WHOLE_LIFE = [
     EventType.SIGNAL,
@@ -32,9 +29,8 @@ def test_s04_fill_that_overtakes_the_answer_is_kept(world: World) -> None:
         assert 1 == world.fired("push_before_ack")
         # Settled before the answer came; then it comes.
         assert [] == world.records(ticket.order_link_id, "reply")
-        while not (replies := world.records(ticket.order_link_id, "reply")):
-            await_event(router, EventType.ORDER_SETTLED, ticket)
-        assert ["accepted"] == [orjson.loads(body)["kind"] for body in replies]
+        replies = until(lambda: world.records(ticket.order_link_id, "reply"))
+        assert ["accepted"] == [reply["kind"] for reply in replies]
         assert (OrderState.CLOSED, OrderState.FILLED) == (ticket.state, ticket.outcome)
         assert WHOLE_LIFE == types_of(router, ticket)
         world.assert_books_equal(router)
@@ -57,18 +53,14 @@ def test_s04_execution_without_a_link_id_waits_for_its_order(world: World) -> No
         world.exchange.fault("empty_numbers", {"topic": "execution"}, args={"fields": ["orderLinkId"]})
         world.exchange.fault("delay_push", {"topic": "order"}, args={"ms": 400})
         ticket = router.submit(signal("nameless"))
-        parked: tuple[object, ...] = ()
-        while not parked and ticket.snapshot().order_id is None:
-            with JournalView.read(world.journal) as view:
-                parked = view.parked()
-        assert 1 == len(parked)
+        assert 1 == until(world.parked)
+        assert ticket.snapshot().order_id is None
         assert OrderState.FILLED == ticket.wait(WAIT_S).outcome
         assert 1 == world.fired("empty_numbers")
         assert EventType.RECONCILIATION_ALERT not in [event.type for event in router.events(0)]
         assert 1 == types_of(router, ticket).count(EventType.ORDER_FILLED)
         world.assert_books_equal(router)
-        with JournalView.read(world.journal) as view:
-            assert () == view.parked()
+        assert 0 == world.parked()
 
 
 def test_s04_parked_execution_outlives_the_process(world: World) -> None:
@@ -78,15 +70,11 @@ def test_s04_parked_execution_outlives_the_process(world: World) -> None:
         world.exchange.fault("drop_push", {"topic": "order"}, count=None)
         world.exchange.fault("drop_push", {"topic": "position"}, count=None)
         ticket = router.submit(signal("kept"))
-        parked: tuple[object, ...] = ()
-        while not parked:
-            with JournalView.read(world.journal) as view:
-                parked = view.parked()
+        until(world.parked)
         assert ticket.outcome is None
     world.exchange.clear_faults()
     with world.router() as router:
         assert OrderState.FILLED == router.ticket(ticket.order_link_id).wait(WAIT_S).outcome
         world.assert_books_equal(router)
-        with JournalView.read(world.journal) as view:
-            assert () == view.parked()
+        assert 0 == world.parked()
     assert 1 == len(world.orders())

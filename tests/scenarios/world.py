@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from hean import Event, EventType, OrderType, Router, Side, Signal, Ticket
 from hean.journal import JournalView
@@ -82,10 +86,15 @@ class World:
 
     # What we remember.
 
-    def records(self, order_link_id: str, kind: str) -> list[str]:
-        """Bodies of the journal's records of that order."""
+    def records(self, order_link_id: str, kind: str) -> list[dict[str, Any]]:
+        """The journal's records of that order."""
         with JournalView.read(self.journal) as view:
-            return [record.body for record in view.records(order_link_id=order_link_id, kind=kind)]
+            return [orjson.loads(record.body) for record in view.records(order_link_id=order_link_id, kind=kind)]
+
+    def parked(self) -> int:
+        """How many executions wait for their order."""
+        with JournalView.read(self.journal) as view:
+            return len(view.parked())
 
     def assert_books_equal(self, router: Router) -> None:
         """Every execution of the exchange is in our journal once, and every position is the same."""
@@ -126,6 +135,15 @@ def events_until(router: Router, enough: Callable[[Event], bool], timeout_s: flo
         if enough(event):
             return seen
     raise AssertionError(f"not seen: {[(event.type.value, event.reason, event.detail) for event in seen]}")
+
+
+def until(seen: Callable[[], Any], timeout_s: float = WAIT_S) -> Any:
+    """What `seen` returns, once it is true; for what happens at the exchange or in the journal, and tells nobody."""
+    deadline = time.monotonic() + timeout_s
+    while not (value := seen()):
+        assert time.monotonic() < deadline, f"not seen within {timeout_s} s"
+        threading.Event().wait(0.02)
+    return value
 
 
 def await_event(router: Router, type_: EventType, ticket: Ticket | None = None, reason: str = "") -> Event:

@@ -19,7 +19,7 @@ from hean.bybit.codec.frames import (
     parse_frame,
 )
 from hean.bybit.codec.outgoing import body, dump_body, ping, query, socket_login, subscription, trade_request
-from hean.bybit.codec.replies import Envelope, read_budget, read_result, rest_envelope, trade_envelope
+from hean.bybit.codec.replies import Envelope, linked_to, read_budget, read_result, rest_envelope, trade_envelope
 from hean.bybit.codec.rows import execution, instrument, order_row, position_row
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "dump_body",
     "execution",
     "instrument",
+    "linked_to",
     "order_row",
     "parse_frame",
     "ping",

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from attrs import field, frozen
 
-from hean.bybit.codec.fields import Row, load
+from hean.bybit.codec.fields import CodecError, Row, load
 from hean.bybit.codec.rows import each, execution, instrument, order_row, position_row
 from hean.core.calls import (
     AccountInfo,
@@ -104,6 +104,14 @@ def trade_envelope(raw: bytes | str) -> Envelope:
         op=row.text("op"),
         headers=told,
     )
+
+
+def linked_to(envelope: Envelope) -> str:
+    """The order_link_id that an answer names; "" where it names none, as most refusals do. Never raises."""
+    try:
+        return Row(envelope.payload, "answer").text("orderLinkId")
+    except CodecError:
+        return ""
 
 
 def read_budget(headers: Iterable[tuple[str, str]]) -> Budget:

@@ -153,6 +153,14 @@ def test_a_known_execution_is_left_as_it_is(journal: Journal) -> None:
     assert [EXECUTION, other] == list(journal.executions())
 
 
+def test_a_foreign_execution_is_claimed_once_by_its_order(journal: Journal) -> None:
+    foreign = evolve(EXECUTION, order_link_id="", position_idx=0)
+    journal.commit(Batch(at_ms=1, executions=(foreign,)))
+    journal.commit(Batch(at_ms=2, executions=(evolve(foreign, order_link_id="mine", position_idx=1, body="other"),)))
+    journal.commit(Batch(at_ms=3, executions=(evolve(foreign, order_link_id="yours"), foreign)))
+    assert [evolve(foreign, order_link_id="mine", position_idx=1)] == list(journal.executions())
+
+
 def test_an_execution_is_known_by_category_symbol_and_id(journal: Journal) -> None:
     journal.commit(Batch(at_ms=1, executions=(EXECUTION,)))
     asked = [

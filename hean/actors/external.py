@@ -10,11 +10,11 @@ from hean.actors.boundary import Boundary
 from hean.actors.brakes import brake
 from hean.actors.context import Context, record_of
 from hean.actors.messages import Fold, Forget, Ping, Unowned
-from hean.actors.scribe import execution_entry, execution_key
+from hean.actors.scribe import duplicate_of, execution_entry, execution_key
 from hean.core import plain
 from hean.core.foreign import Cause, ForeignOrder, cause_of, position_idx_of
 from hean.core.types import Event, EventType, Execution, OrderRow, Reaction, Source
-from hean.journal import Batch, OrderEntry, Record
+from hean.journal import Batch, OrderEntry
 
 FOREIGN_MARK = "foreign_orders"
 """Foreign orders that are open or ended a moment ago; journalled, for an execution row does not name its parent."""
@@ -109,11 +109,14 @@ class ExternalActor(Boundary):
 
     def _count(self, execution: Execution, source: Source) -> None:
         """A second delivery: recorded, and nothing else."""
-        fields = {"exec_id": execution.exec_id, "order_id": execution.order_id, "source": source}
         self._context.journal.commit(
-            Batch(at_ms=self._context.now_ms(), records=(Record(kind="duplicate", body=plain.dumps(fields)),))
+            Batch(
+                at_ms=self._context.now_ms(),
+                records=(duplicate_of(execution, source),),
+                unparked=(execution_key(execution),),
+            )
         )
-        self._context.observe("duplicate", dict(fields))
+        self._context.observe("duplicate", {"exec_id": execution.exec_id, "source": source})
 
     def _hedged(self, execution: Execution) -> bool:
         positions = self._context.positions

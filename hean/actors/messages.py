@@ -196,10 +196,16 @@ class ReconcileAsked:
 
 @frozen(kw_only=True)
 class Spoiled:
-    """To the supervisor: something that does not parse, to be kept raw, counted and told."""
+    """
+    To the supervisor: something that does not parse, to be kept raw, counted and told.
+
+    Attributes:
+        queried: it came with a query's answer, and may come again with the next.
+    """
 
     quarantine: Quarantine
     where: str
+    queried: bool = False
 
 
 @frozen(kw_only=True)

@@ -6,11 +6,11 @@ from typing import Any, assert_never
 
 from hean.actors.boundary import Boundary
 from hean.actors.context import Context
-from hean.actors.messages import Answered, Bound, Confirm, Crashed, Fold, Ping, Recheck, Retire, Send, Withdraw
+from hean.actors.messages import Answered, Bound, Confirm, Crashed, Fold, Ping, Recheck, Retire, Send, Spoiled, Withdraw
 from hean.actors.registry import Slot
 from hean.actors.scribe import batch_of
 from hean.core import lookup, plain, replies
-from hean.core.calls import AmendOrder, Call, CancelOrder, CreateOrder, Reply
+from hean.core.calls import AmendOrder, Call, CancelOrder, CreateOrder, Page, Reply
 from hean.core.facts import (
     Account,
     AmendAsked,
@@ -253,6 +253,9 @@ class OrderActor(Boundary):
 
     def _feed(self, reply: Reply) -> None:
         assert self._lookup is not None
+        if isinstance(reply.result, Page):
+            for spoiled in reply.result.quarantined:
+                self._context.to.supervisor.tell(Spoiled(quarantine=spoiled, where="look_up", queried=True))
         after = lookup.feed(self._lookup, reply)
         if isinstance(after, lookup.Lookup):
             self._lookup = after

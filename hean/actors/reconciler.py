@@ -74,6 +74,11 @@ class Due:
 
 
 @frozen(kw_only=True)
+class Soon:
+    """A timer: something asked for another look."""
+
+
+@frozen(kw_only=True)
 class NextLook:
     """A timer: the second look of that pass."""
 
@@ -118,6 +123,7 @@ class ReconcilerActor(Boundary):
         self._plan = plan
         self._policies = policies
         self._streaming = False
+        self._soon = False
         self._suspects: reconcile.Suspects = {}
         self._spoiled: tuple[Quarantine, ...] = ()
         self._passes = 0
@@ -143,6 +149,12 @@ class ReconcilerActor(Boundary):
                 if message.live:
                     self._want(Due(orders=True, positions=True))
             case LookAgain():
+                # A stream of oddities leads to one comparison after the other, not to one for each.
+                if not self._soon:
+                    self._soon = True
+                    self._context.ports.timers.after(self._plan.confirm_ms, self.mailbox, Soon(), (_WHO, "soon"))
+            case Soon():
+                self._soon = False
                 if self._streaming:
                     self._want(Due(orders=True, positions=True))
             case ReconcileAsked():
@@ -350,8 +362,7 @@ class ReconcilerActor(Boundary):
     def _act(self, comparison: Comparison, picture: catchup.Picture) -> None:
         context = self._context
         for spoiled in picture.quarantined:
-            if spoiled not in self._spoiled:
-                context.to.supervisor.tell(Spoiled(quarantine=spoiled, where=_WHO))
+            context.to.supervisor.tell(Spoiled(quarantine=spoiled, where=_WHO, queried=True))
         for link_id in comparison.rechecks:
             slot = context.registry.slot(link_id)
             if slot is not None:

@@ -6,7 +6,7 @@ from hean.core import plain
 from hean.core.facts import Executed, Fact
 from hean.core.order import Applied
 from hean.core.record import Order
-from hean.core.types import Execution, Ms, OrderState
+from hean.core.types import Execution, Ms, OrderState, Source
 from hean.journal import Batch, ExecutionEntry, ExecutionKey, OrderEntry, Record
 
 
@@ -92,6 +92,14 @@ def execution_entry(execution: Execution, order: Order | None, position_idx: int
         seq=execution.seq,
         exec_ms=execution.exec_ms,
         body=plain.dumps(execution),
+    )
+
+
+def duplicate_of(execution: Execution, source: Source, order_link_id: str = "", correlation_id: str = "") -> Record:
+    """A second delivery of an execution that no order's machine is asked about, as a line of the audit chain."""
+    body = {"exec_id": execution.exec_id, "order_id": execution.order_id, "symbol": execution.symbol, "source": source}
+    return Record(
+        kind="duplicate", body=plain.dumps(body), order_link_id=order_link_id, correlation_id=correlation_id
     )
 
 

@@ -261,6 +261,6 @@ class StreamActor(Boundary):
             case catchup.Picture():
                 self._catch_up = None
                 for spoiled in after.quarantined:
-                    self._context.to.supervisor.tell(Spoiled(quarantine=spoiled, where="catch_up"))
+                    self._context.to.supervisor.tell(Spoiled(quarantine=spoiled, where="catch_up", queried=True))
                 merge(self._context, after)
                 self._take(CaughtUp(generation=generation))

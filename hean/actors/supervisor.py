@@ -12,6 +12,7 @@ from hean.actors.messages import (
     Adopt,
     Bound,
     Crashed,
+    LookAgain,
     Ping,
     Retire,
     Spoiled,
@@ -19,14 +20,25 @@ from hean.actors.messages import (
     Undelivered,
     Unowned,
 )
-from hean.actors.order import OrderActor
+from hean.actors.order import LINGER_MS, OrderActor
 from hean.actors.registry import Cell, Slot
-from hean.actors.scribe import execution_key
+from hean.actors.scribe import duplicate_of, execution_key
 from hean.core import plain
 from hean.core.breaker_facts import JournalFailed
+from hean.core.calls import Quarantine
 from hean.core.facts import Broken, Executed, Halted, Restarted, Shown
 from hean.core.record import Order
-from hean.core.types import Event, EventType, Execution, Ms, OrderLinkId, OrderRow, OrderSnapshot, Source
+from hean.core.types import (
+    Event,
+    EventType,
+    Execution,
+    Ms,
+    OrderLinkId,
+    OrderRow,
+    OrderSnapshot,
+    OrderState,
+    Source,
+)
 from hean.journal import Batch, OrderEntry, ParkedEntry, Record
 
 # An order whose actor crashes more often than this on the way is parked in ERROR.
@@ -35,6 +47,10 @@ MAX_CRASHES = 3
 JOURNAL_RETRY_MS = 1_000
 # An execution that nobody owns is kept back this long while an order of its symbol still waits for its order_id.
 PARK_MS = 3_000
+# ... and no longer than this, whatever waits: it is then accounted as foreign, and claimed later if need be.
+PARK_MAX_MS = 60_000
+# Rows of queries that do not read come again with each query: so many are remembered, to be told once.
+MAX_SPOILED = 1_000
 # An order actor's handler never waits for the network; one that takes longer to end is left to its daemon thread.
 STOP_S = 2.0
 
@@ -46,6 +62,11 @@ class SupervisorActor(Boundary):
         super().__init__(mailbox)
         self._context = context
         self._actors: dict[OrderLinkId, pykka.ActorRef[Any]] = {}
+        self._spoiled: dict[Quarantine, None] = {}
+
+    def on_start(self) -> None:
+        if self._context.journal.parked():
+            self._look_at_parked()
 
     def handle(self, message: Any) -> Any:
         match message:
@@ -138,6 +159,10 @@ class SupervisorActor(Boundary):
             return
         slot = self._context.registry.slot(link_id) or self._track(entry, order)
         self._start(slot, order, first)
+        if order.state is OrderState.CLOSED:
+            # What it was revived for may change nothing; then nobody else would let it retire again.
+            retire = Retire(order_link_id=link_id)
+            self._context.ports.timers.after(LINGER_MS, self.mailbox, retire, (link_id, "linger"))
 
     def _track(self, entry: OrderEntry, order: Order) -> Slot:
         registry, link_id = self._context.registry, order.request.order_link_id
@@ -177,12 +202,40 @@ class SupervisorActor(Boundary):
         if entry is None and row.order_id:
             entry = journal.order_by_order_id(row.order_id)
         if entry is not None and isinstance(order_of(entry), Order):
+            if isinstance(row, Execution) and self._accounted(row, entry):
+                self._count(row, entry, message.source)
+                return
             self._deliver(OrderLinkId(entry.order_link_id), fact_of(row, message.source))
             return
-        if isinstance(row, Execution) and self._context.registry.unbound(row.category, row.symbol):
+        if isinstance(row, Execution) and self._may_be_ours(row) and message.source is not Source.REPLAY:
             self._park(row)
             return
         self._context.to.external.tell(message)
+
+    def _may_be_ours(self, row: Execution) -> bool:
+        """
+        Whether an order of ours that was sent and does not know its order_id yet may own it.
+
+        A row that carries an order_link_id is not in doubt: ours are known before their first byte leaves.
+        """
+        known = row.order_link_id or row.order_id in self._context.foreign
+        return not known and self._context.registry.unbound(row.category, row.symbol)
+
+    def _accounted(self, row: Execution, entry: OrderEntry) -> bool:
+        """Whether a settled order has this execution: then it need not be woken for it."""
+        kept = self._context.journal.executions(category=row.category, symbol=row.symbol, exec_id=row.exec_id)
+        return any(execution.order_link_id == entry.order_link_id for execution in kept)
+
+    def _count(self, row: Execution, entry: OrderEntry, source: Source) -> None:
+        """A second delivery: recorded, and nothing else."""
+        self._context.journal.commit(
+            Batch(
+                at_ms=self._context.now_ms(),
+                records=(duplicate_of(row, source, entry.order_link_id, entry.correlation_id),),
+                unparked=(execution_key(row),),
+            )
+        )
+        self._context.observe("duplicate", {"exec_id": row.exec_id, "source": source})
 
     def _park(self, execution: Execution) -> None:
         self._context.journal.commit(
@@ -201,6 +254,9 @@ class SupervisorActor(Boundary):
             )
         )
         self._context.observe("parked", {"exec_id": execution.exec_id, "order_id": execution.order_id})
+        self._look_at_parked()
+
+    def _look_at_parked(self) -> None:
         self._context.ports.timers.after(PARK_MS, self.mailbox, ("unpark",), ("supervisor", "unpark"))
 
     def _unpark(self, message: Bound) -> None:
@@ -216,18 +272,28 @@ class SupervisorActor(Boundary):
         now_ms, left = self._context.now_ms(), False
         for entry in self._context.journal.parked():
             execution = plain.loads(Execution, entry.body)
-            young = now_ms - entry.at_ms < PARK_MS
-            if young or self._context.registry.unbound(execution.category, execution.symbol):
+            age_ms = now_ms - entry.at_ms
+            if age_ms < PARK_MS or (age_ms < PARK_MAX_MS and self._may_be_ours(execution)):
                 left = True
                 continue
-            self._context.journal.commit(Batch(at_ms=now_ms, unparked=(execution_key(execution),)))
+            # Whoever accounts it takes it out of the parked ones, in the same transaction.
             self._find_owner(Unowned(row=execution, source=Source.REPLAY))
         if left:
-            self._context.ports.timers.after(PARK_MS, self.mailbox, ("unpark",), ("supervisor", "unpark"))
+            self._look_at_parked()
 
     # What goes wrong, and who stops it.
 
     def _quarantine(self, message: Spoiled) -> None:
+        if message.queried:
+            if message.quarantine in self._spoiled:
+                self._context.observe("quarantined.again", {"where": message.where})
+                return
+            self._spoiled[message.quarantine] = None
+            if len(self._spoiled) > MAX_SPOILED:
+                del self._spoiled[next(iter(self._spoiled))]
+        else:
+            # It may have said something that matters; a query may say it better.
+            self._context.to.reconciler.tell(LookAgain(why=message.quarantine.why))
         self._context.announce(
             Event(
                 type=EventType.QUARANTINED,

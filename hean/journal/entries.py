@@ -152,7 +152,7 @@ class Batch:
     Attributes:
         at_ms: our clock, for the records.
         order: written over an older entry of the same order_link_id.
-        executions: those that are known already are left as they are.
+        executions: those that are known already are left as they are, but a foreign one may be claimed by an order.
         parked: the same.
         unparked: found their order; the absent ones do not matter.
         positions: written over older ones.

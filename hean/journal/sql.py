@@ -121,7 +121,12 @@ PUT_ORDER: Final = (
     + " ON CONFLICT(order_link_id) DO UPDATE SET "
     + ", ".join(f"{name} = excluded.{name}" for name in names_of(OrderEntry)[1:])
 )
-PUT_EXECUTION: Final = _insert("executions", ExecutionEntry) + " ON CONFLICT DO NOTHING"
+# An execution that was accounted as foreign may be claimed by its order later; it stays one execution.
+PUT_EXECUTION: Final = (
+    _insert("executions", ExecutionEntry)
+    + " ON CONFLICT(category, symbol, exec_id) DO UPDATE SET order_link_id = excluded.order_link_id,"
+    " position_idx = excluded.position_idx WHERE order_link_id = '' AND excluded.order_link_id != ''"
+)
 PUT_PARKED: Final = _insert("parked", ParkedEntry) + " ON CONFLICT DO NOTHING"
 DROP_PARKED: Final = "DELETE FROM parked WHERE category = ? AND symbol = ? AND exec_id = ?"
 PUT_POSITION: Final = (

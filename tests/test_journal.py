@@ -737,3 +737,43 @@ def test_a_killed_router_leaves_whole_batches_and_every_told_one(path: Path, com
             len(journal.unsettled_orders()),
             len(list(journal.executions())),
         )
+
+
+def crowd(journal: Journal, batches: list[Batch]) -> list[Committed | Exception]:
+    """Commit from as many threads, all of them queued before the first may begin."""
+    outcomes: list[Committed | Exception] = [RuntimeError("never ran")] * len(batches)
+
+    def commit(index: int) -> None:
+        try:
+            outcomes[index] = journal.commit(batches[index])
+        except Exception as error:
+            outcomes[index] = error
+
+    threads = [threading.Thread(target=commit, args=(index,)) for index in range(len(batches))]
+    with journal._lock:
+        for thread in threads:
+            thread.start()
+        while len(journal._queue) < len(batches):
+            threading.Event().wait(0.001)
+    for thread in threads:
+        thread.join(10)
+    return outcomes
+
+
+def test_batches_that_queue_are_one_transaction(journal: Journal) -> None:
+    statements: list[str] = []
+    journal._connection.set_trace_callback(statements.append)
+    outcomes = crowd(journal, [Batch(at_ms=n, records=(evolve(INTENT, body=str(n)),)) for n in range(8)])
+    assert 1 == sum(statement.startswith("BEGIN") for statement in statements)
+    assert list(range(1, 9)) == sorted(row for done in outcomes if isinstance(done, Committed) for row in done.rows)
+    assert journal.verify_chain() is None
+
+
+def test_a_batch_that_fails_in_a_crowd_fails_alone(journal: Journal) -> None:
+    bad: Any = evolve(ORDER, body=object())
+    batches = [Batch(at_ms=n, records=(evolve(INTENT, body=str(n)),)) for n in range(5)]
+    outcomes = crowd(journal, [*batches, Batch(at_ms=9, records=(INTENT,), order=bad)])
+    assert isinstance(outcomes.pop(), Exception)
+    assert [Committed] * 5 == [type(done) for done in outcomes]
+    assert {"0", "1", "2", "3", "4"} == {record.body for record in journal.records()}
+    assert journal.verify_chain() is None

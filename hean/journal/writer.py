@@ -5,12 +5,24 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+from collections import deque
 from pathlib import Path
 
 from hean.errors import JournalError
 from hean.journal import file, sql
 from hean.journal.entries import Batch, Committed, ExecutionKey
 from hean.journal.view import GENESIS, JournalView, link
+
+
+class _Waiting:
+    """A batch in the queue, and what became of it."""
+
+    __slots__ = ("batch", "committed", "error")
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+        self.committed: Committed | None = None
+        self.error: Exception | None = None
 
 
 class Journal(JournalView):
@@ -25,6 +37,7 @@ class Journal(JournalView):
         self._lock_fd = lock_fd
         self._pid = os.getpid()
         self._epoch = 0
+        self._queue: deque[_Waiting] = deque()
         # Number and hash of the newest record; None where the file must be asked.
         self._head: tuple[int, bytes] | None = None
 
@@ -84,22 +97,53 @@ class Journal(JournalView):
             JournalCorrupt: the file is damaged. Nothing was remembered.
             JournalError: anything else that sqlite refused, or the journal is closed. Nothing was remembered.
         """
+        waiting = _Waiting(batch)
+        self._queue.append(waiting)
         with self._lock:
-            self._refuse_fork()
-            try:
-                self._connection.execute(sql.BEGIN)
-                if self._head is None:
-                    self._head = self._read_head()
-                rows, head = self._write_records(batch, *self._head)
-                committed = Committed(rows=rows, new_executions=self._write_entries(batch))
-                self._connection.execute(sql.COMMIT)
-                self._head = head
-            except BaseException as error:
-                self._roll_back()
-                if isinstance(error, file.REFUSALS):
-                    raise file.typed(error, self.path) from error
+            # Whoever gets the lock first commits for all who queued meanwhile: under load one transaction serves many.
+            if waiting.committed is None and waiting.error is None:
+                self._commit_queued(waiting)
+        if waiting.error is not None:
+            raise waiting.error
+        assert waiting.committed is not None, "whoever holds the lock commits all that is queued"
+        return waiting.committed
+
+    def _commit_queued(self, own: _Waiting) -> None:
+        group = [self._queue.popleft() for _ in range(len(self._queue))]
+        try:
+            self._commit_group(group)
+        except Exception:
+            if len(group) == 1:
                 raise
-            return committed
+            # One batch of them may be what fails: each for itself, so that it fails alone.
+            for waiting in group:
+                try:
+                    self._commit_group([waiting])
+                except Exception as error:  # noqa: BLE001 - raised in the thread whose batch it is
+                    waiting.error = error
+        except BaseException:
+            # An interrupt of this thread is not the others' affair: they commit for themselves.
+            self._queue.extendleft(waiting for waiting in reversed(group) if waiting is not own)
+            raise
+
+    def _commit_group(self, group: list[_Waiting]) -> None:
+        self._refuse_fork()
+        try:
+            self._connection.execute(sql.BEGIN)
+            head = self._head = self._head or self._read_head()
+            done = []
+            for waiting in group:
+                rows, head = self._write_records(waiting.batch, *head)
+                done.append(Committed(rows=rows, new_executions=self._write_entries(waiting.batch)))
+            self._connection.execute(sql.COMMIT)
+            self._head = head
+        except BaseException as error:
+            self._roll_back()
+            if isinstance(error, file.REFUSALS):
+                raise file.typed(error, self.path) from error
+            raise
+        for waiting, committed in zip(group, done, strict=True):
+            waiting.committed = committed
 
     def begin_epoch(self) -> int:
         """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hean.core import plain
-from hean.core.facts import Executed, Fact
+from hean.core.facts import Decide, Effect, Executed, Fact
 from hean.core.order import Applied
 from hean.core.record import Order
 from hean.core.types import Execution, Ms, OrderState, Source
@@ -40,7 +40,7 @@ def batch_of(
             }
             for event in applied.events
         ],
-        "effects": [type(effect).__name__ for effect in applied.effects],
+        "effects": [_words_of(effect) for effect in applied.effects],
     }
     new = isinstance(fact, Executed) and applied.fact != "executed_known"
     return Batch(
@@ -58,6 +58,13 @@ def batch_of(
         executions=(execution_entry(fact.execution, order),) if new and isinstance(fact, Executed) else (),
         unparked=(execution_key(fact.execution),) if isinstance(fact, Executed) else (),
     )
+
+
+def _words_of(effect: Effect) -> str:
+    """An effect's name; of a decision also what was decided, for nothing else in the record says that."""
+    if isinstance(effect, Decide):
+        return f"Decide {effect.command} {'taken' if effect.taken else 'not taken'}: {effect.why}"
+    return type(effect).__name__
 
 
 def order_entry(order: Order, digest: str) -> OrderEntry:
@@ -98,9 +105,7 @@ def execution_entry(execution: Execution, order: Order | None, position_idx: int
 def duplicate_of(execution: Execution, source: Source, order_link_id: str = "", correlation_id: str = "") -> Record:
     """A second delivery of an execution that no order's machine is asked about, as a line of the audit chain."""
     body = {"exec_id": execution.exec_id, "order_id": execution.order_id, "symbol": execution.symbol, "source": source}
-    return Record(
-        kind="duplicate", body=plain.dumps(body), order_link_id=order_link_id, correlation_id=correlation_id
-    )
+    return Record(kind="duplicate", body=plain.dumps(body), order_link_id=order_link_id, correlation_id=correlation_id)
 
 
 def execution_key(execution: Execution) -> ExecutionKey:

@@ -17,11 +17,15 @@ from hean.core.calls import Call, Phase, Reply
 from hean.core.types import Ms
 
 
-class Mailbox(Protocol):
-    """An actor's inbox and address in one. It outlives the actor: what was told before a crash is handled after it."""
+class Told(Protocol):
+    """Something that can be told things."""
 
     def tell(self, message: object) -> None:
         """Queue a message; never waits, never raises."""
+
+
+class Mailbox(Told, Protocol):
+    """An actor's inbox and address in one. It outlives the actor: what was told before a crash is handled after it."""
 
     def ask(self, message: object, timeout_s: float) -> object:
         """The answer, or None at the time-out. From outside or downward only."""
@@ -92,7 +96,7 @@ class Socket(Protocol):
 class Sockets(Protocol):
     """Opens stream connections; what happens on them is told to the mailbox as facts of that generation."""
 
-    def open(self, generation: int, mailbox: Mailbox) -> Socket:
+    def open(self, generation: int, mailbox: Told) -> Socket:
         """Begin to connect, on some other thread."""
 
 

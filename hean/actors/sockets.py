@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hean.actors.ports import Mailbox
+from hean.actors.ports import Told
 from hean.actors.stream import Received
 from hean.actors.trade import TradeEntry, told
 from hean.bybit.codec import parse_frame
@@ -29,7 +29,7 @@ class PrivateSockets:
         self._connect_timeout_s = connect_timeout_s
         self._failed = failed
 
-    def open(self, generation: int, mailbox: Mailbox) -> Socket:
+    def open(self, generation: int, mailbox: Told) -> Socket:
         """Begin to connect; everything that happens is told to `mailbox` with `generation`."""
         socket = Socket(
             door=Door.PRIVATE,
@@ -64,7 +64,7 @@ class TradeSockets:
         self._entry = entry
         self._failed = failed
 
-    def open(self, generation: int, mailbox: Mailbox) -> Socket:
+    def open(self, generation: int, mailbox: Told) -> Socket:
         """Begin to connect; replies go to their calls, the rest is told to `mailbox` with `generation`."""
         socket = Socket(
             door=Door.TRADE,

@@ -9,7 +9,7 @@ from attrs import frozen
 from hean.actors.boundary import Boundary
 from hean.actors.context import Context
 from hean.actors.messages import Answered, Ping, PositionsSeen, Send, Spoiled, StreamChanged
-from hean.actors.ports import Socket, Sockets
+from hean.actors.ports import Mailbox, Socket, Sockets
 from hean.actors.routing import EXECUTIONS_MARK, deliver, held_symbols, merge
 from hean.bybit.codec import (
     AuthAck,
@@ -57,12 +57,59 @@ STOP_S = 2.0
 """A reader that was told to close ends at once; one that does not is a daemon thread."""
 
 
+SIGN_OF_LIFE_MS = 1_000
+"""Rows that go straight tell the silence watchdog this often; it waits for many times as long."""
+
+
 @frozen(kw_only=True)
 class Received:
     """From the socket's reader: one frame, parsed."""
 
     generation: int
     frame: Frame
+
+
+class Ear:
+    """
+    What the socket's reader tells: rows of a LIVE stream go straight to their owners, all else to the stream's actor.
+
+    A hop less for every fill. Rows that the actor still holds in its mailbox when the stream becomes LIVE may be
+    overtaken; no order of rows is promised by the exchange, and none is needed here.
+    """
+
+    def __init__(self, context: Context, mailbox: Mailbox) -> None:
+        self._context = context
+        self._mailbox = mailbox
+        self._told_ms = 0
+        self.live_generation = 0
+        """The connection whose rows go straight; 0 for none. Set by the actor."""
+
+    def tell(self, message: object) -> None:
+        """Take what a reader says of its connection."""
+        if isinstance(message, Received) and message.generation == self.live_generation:
+            frame = message.frame
+            if isinstance(frame, Orders | Executions | Positions):
+                now_ms = self._context.now_ms()
+                if now_ms - self._told_ms >= SIGN_OF_LIFE_MS:
+                    self._told_ms = now_ms
+                    self._mailbox.tell(FrameSeen(generation=message.generation))
+                try:
+                    route(self._context, frame)
+                except Exception:  # noqa: BLE001 - the actor meets it again, where a crash is handled
+                    self._mailbox.tell(message)
+                return
+        self._mailbox.tell(message)
+
+
+def route(context: Context, frame: Orders | Executions | Positions) -> None:
+    """Take each row of a frame to its owner; what does not parse is quarantined, its neighbours go on."""
+    for spoiled in frame.quarantined:
+        context.to.supervisor.tell(Spoiled(quarantine=spoiled, where=frame.topic))
+    if isinstance(frame, Positions):
+        context.to.portfolio.tell(PositionsSeen(rows=frame.rows, source=Source.STREAM))
+        return
+    for row in frame.rows:
+        deliver(context, row, Source.STREAM)
 
 
 class StreamActor(Boundary):
@@ -99,6 +146,7 @@ class StreamActor(Boundary):
         self._exchange_ms = exchange_ms
         self._overlap_ms = overlap_ms
         self._first_ms = first_ms
+        self._ear = Ear(context, mailbox)
         self._session = Session(policy=policy)
         self._socket: Socket | None = None
         self._buffer: list[Orders | Executions | Positions] = []
@@ -141,7 +189,7 @@ class StreamActor(Boundary):
         match effect:
             case OpenSocket():
                 try:
-                    self._socket = self._sockets.open(effect.generation, self.mailbox)
+                    self._socket = self._sockets.open(effect.generation, self._ear)
                 except Exception as error:  # noqa: BLE001 - any failure to open is a fact of the session
                     self.mailbox.tell(OpenFailed(generation=effect.generation, why=repr(error)))
             case SendAuth():
@@ -162,7 +210,7 @@ class StreamActor(Boundary):
             case Release():
                 buffered, self._buffer = self._buffer, []
                 for frame in buffered:
-                    self._route(frame)
+                    route(self._context, frame)
             case DropBuffer():
                 self._buffer = []
             case Announce():
@@ -173,6 +221,7 @@ class StreamActor(Boundary):
     def _announce(self, effect: Announce) -> None:
         context = self._context
         live = effect.state is SessionState.LIVE
+        self._ear.live_generation = self._session.generation if live else 0
         context.gate.set_live(live, "" if live else f"the private stream is {effect.state}: {effect.why}")
         context.to.reconciler.tell(StreamChanged(live=live))
         type_ = EventType.ERROR if effect.alarm else EventType.STATUS
@@ -212,18 +261,9 @@ class StreamActor(Boundary):
                 if buffering:
                     self._buffer.append(frame)
                 else:
-                    self._route(frame)
+                    route(self._context, frame)
             case _:
                 assert_never(frame)
-
-    def _route(self, frame: Orders | Executions | Positions) -> None:
-        for spoiled in frame.quarantined:
-            self._context.to.supervisor.tell(Spoiled(quarantine=spoiled, where=frame.topic))
-        if isinstance(frame, Positions):
-            self._context.to.portfolio.tell(PositionsSeen(rows=frame.rows, source=Source.STREAM))
-            return
-        for row in frame.rows:
-            deliver(self._context, row, Source.STREAM)
 
     # What was missed.
 

@@ -20,7 +20,7 @@ from attrs import frozen
 from hean.actors.boundary import Boundary
 from hean.actors.context import Context
 from hean.actors.messages import Ping, Recheck, Spoiled
-from hean.actors.ports import Mailbox, Socket, Sockets
+from hean.actors.ports import Socket, Sockets, Told
 from hean.bybit.codec import linked_to
 from hean.bybit.trade import (
     Operation,
@@ -372,7 +372,7 @@ class TradeActor(Boundary):
             self._socket.close(why)
 
 
-def told(entry: TradeEntry, mailbox: Mailbox, generation: int, frame: TradeFrame) -> None:
+def told(entry: TradeEntry, mailbox: Told, generation: int, frame: TradeFrame) -> None:
     """Take a frame where it is read: replies to their calls at once, everything else to the actor."""
     if isinstance(frame, TradeReply):
         if frame.envelope.ret_code == DRAINING:

@@ -8,31 +8,12 @@ look-up decides, an order that lives is cancelled again, and the repetitions are
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
-
 import pytest
 
-from hean import EventType, OrderState, Ticket
+from hean import EventType, OrderState
 from tests.scenarios.world import WAIT_S, World, await_event, resting, types_of
 
 GONE = [110001, 110008, 110010, 170213]
-
-
-def cancels_of(world: World, ticket: Ticket) -> list[dict[str, Any]]:
-    """What reached the exchange to cancel that order, in order."""
-    ids = {ticket.order_link_id, ticket.snapshot().order_id}
-    return [
-        row
-        for row in world.exchange.requests()
-        if (row.get("op") or row.get("endpoint")) in {"order.cancel", "order/cancel"}
-        and ids & {row["orderLinkId"], row["orderId"]}
-    ]
-
-
-def decisions_of(world: World, ticket: Ticket) -> list[str]:
-    """What was decided of the order's commands, as its records tell it."""
-    facts = world.records(ticket.order_link_id, "fact")
-    return [effect for fact in facts for effect in fact["effects"] if effect.startswith("Decide")]
 
 
 def test_s06_cancel_that_loses_leaves_one_filled_order(world: World) -> None:
@@ -47,18 +28,18 @@ def test_s06_cancel_that_loses_leaves_one_filled_order(world: World) -> None:
         assert 1 == world.fired("double_filled")
         types = types_of(router, ticket)
         assert [1, 0] == [types.count(EventType.ORDER_FILLED), types.count(EventType.ORDER_CANCELLED)]
-        assert ["Decide cancel not taken: lost the race: the order is FILLED"] == decisions_of(world, ticket)
+        assert ["cancel not taken: lost the race: the order is FILLED"] == world.decisions(ticket.order_link_id)
         (row,) = world.orders(ticket.order_link_id)
         assert ("Filled", "0.001") == (row["orderStatus"], row["cumExecQty"])
         world.assert_books_equal(router)
-    assert [0] == [cancel["verdict"] for cancel in cancels_of(world, ticket)]
+    assert [0] == [cancel["verdict"] for cancel in world.commands("cancel", ticket)]
 
 
 @pytest.mark.parametrize("code", GONE)
 def test_s06_cancel_of_an_order_that_filled_unseen_is_answered_by_a_look_up(code: int, world: World) -> None:
     with world.router() as router:
         if code == 170213:
-            world.exchange.fault("error", cancel_of(world), args={"ret_code": code})
+            world.exchange.fault("error", world.cancel, args={"ret_code": code})
         else:
             world.exchange.behaviour(gone_code=code)
         ticket = router.submit(resting("unseen"))
@@ -71,15 +52,15 @@ def test_s06_cancel_of_an_order_that_filled_unseen_is_answered_by_a_look_up(code
         order = ticket.wait(WAIT_S)
         assert (OrderState.FILLED, Decimal("0.001")) == (order.outcome, order.cum_exec_qty)
         assert world.fired("drop_push")
-        assert ["Decide cancel not taken: lost the race: the order is FILLED"] == decisions_of(world, ticket)
+        assert ["cancel not taken: lost the race: the order is FILLED"] == world.decisions(ticket.order_link_id)
         world.assert_books_equal(router)
-    assert [code] == [cancel["verdict"] for cancel in cancels_of(world, ticket)]
+    assert [code] == [cancel["verdict"] for cancel in world.commands("cancel", ticket)]
 
 
 @pytest.mark.parametrize("code", GONE)
 def test_s06_refused_cancel_is_no_proof_of_death(code: int, world: World) -> None:
     with world.router() as router:
-        world.exchange.fault("error", cancel_of(world), args={"ret_code": code})
+        world.exchange.fault("error", world.cancel, args={"ret_code": code})
         ticket = router.submit(resting("alive"))
         ticket.wait_for(OrderState.ACKNOWLEDGED, WAIT_S)
         ticket.cancel()
@@ -88,24 +69,24 @@ def test_s06_refused_cancel_is_no_proof_of_death(code: int, world: World) -> Non
         assert 1 == world.fired("error")
         assert ["Cancelled"] == [row["orderStatus"] for row in world.orders(ticket.order_link_id)]
         world.assert_books_equal(router)
-    assert [code, 0] == [cancel["verdict"] for cancel in cancels_of(world, ticket)]
+    assert [code, 0] == [cancel["verdict"] for cancel in world.commands("cancel", ticket)]
 
 
 def test_s06_cancels_that_are_refused_for_ever_are_bounded(world: World) -> None:
     with world.router() as router:
-        world.exchange.fault("error", cancel_of(world), count=None, args={"ret_code": 110001})
+        world.exchange.fault("error", world.cancel, count=None, args={"ret_code": 110001})
         ticket = router.submit(resting("stubborn"))
         ticket.wait_for(OrderState.ACKNOWLEDGED, WAIT_S)
         ticket.cancel()
         await_event(router, EventType.ERROR, ticket, "cancel_failing")
         assert (OrderState.ACKNOWLEDGED, None) == (ticket.state, ticket.outcome)
-        assert 10 == world.fired("error") == len(cancels_of(world, ticket))
+        assert 10 == world.fired("error") == len(world.commands("cancel", ticket))
         world.exchange.clear_faults()
         # The wish is not forgotten, and asked again it has its tries back.
         assert "sent" == ticket.cancel().decided
         assert OrderState.CANCELLED == ticket.wait(WAIT_S).outcome
         assert ["Cancelled"] == [row["orderStatus"] for row in world.orders()]
-    assert 11 == len(cancels_of(world, ticket))
+    assert 11 == len(world.commands("cancel", ticket))
 
 
 def test_s06_fill_of_a_part_before_the_cancel_is_kept(world: World) -> None:
@@ -120,7 +101,3 @@ def test_s06_fill_of_a_part_before_the_cancel_is_kept(world: World) -> None:
         assert Decimal(0) == order.leaves_qty
         world.assert_books_equal(router)
     assert ["0.001"] == [row["cumExecQty"] for row in world.orders(ticket.order_link_id)]
-
-
-def cancel_of(world: World) -> dict[str, str]:
-    return {"endpoint": "order/cancel"} if world.settings.get("bybit__entry") == "rest" else {"op": "order.cancel"}

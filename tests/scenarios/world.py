@@ -54,7 +54,21 @@ class World:
     @property
     def create(self) -> dict[str, str]:
         """What a fault's match says to strike the creates of this world's way of entry."""
-        return {"endpoint": "order/create"} if self.settings.get("bybit__entry") == "rest" else {"op": "order.create"}
+        return self._writes("create")
+
+    @property
+    def cancel(self) -> dict[str, str]:
+        """The same for cancels."""
+        return self._writes("cancel")
+
+    @property
+    def amend(self) -> dict[str, str]:
+        """The same for amends."""
+        return self._writes("amend")
+
+    def _writes(self, verb: str) -> dict[str, str]:
+        rest = self.settings.get("bybit__entry") == "rest"
+        return {"endpoint": f"order/{verb}"} if rest else {"op": f"order.{verb}"}
 
     @contextmanager
     def router(self, **settings: object) -> Iterator[Router]:
@@ -70,6 +84,16 @@ class World:
             row
             for row in self.exchange.requests()
             if row["orderLinkId"] == order_link_id and "create" in (row.get("op") or row.get("endpoint") or "")
+        ]
+
+    def commands(self, verb: str, ticket: Ticket) -> list[dict[str, Any]]:
+        """Every cancel or amend of that order that reached the exchange, in order."""
+        named = {ticket.order_link_id, ticket.snapshot().order_id}
+        return [
+            row
+            for row in self.exchange.requests()
+            if (row.get("op") or row.get("endpoint")) in {f"order.{verb}", f"order/{verb}"}
+            and named & {row["orderLinkId"], row["orderId"]}
         ]
 
     def orders(self, order_link_id: str | None = None) -> list[dict[str, Any]]:
@@ -90,6 +114,11 @@ class World:
         """The journal's records of that order."""
         with JournalView.read(self.journal) as view:
             return [orjson.loads(record.body) for record in view.records(order_link_id=order_link_id, kind=kind)]
+
+    def decisions(self, order_link_id: str) -> list[str]:
+        """What was decided of that order's commands, as its records tell it."""
+        told = [effect for fact in self.records(order_link_id, "fact") for effect in fact["effects"]]
+        return [effect.removeprefix("Decide ") for effect in told if effect.startswith("Decide ")]
 
     def parked(self) -> int:
         """How many executions wait for their order."""

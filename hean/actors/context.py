@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 
 from attrs import define, field, frozen
@@ -11,10 +12,15 @@ from hean.actors.bus import Bus
 from hean.actors.ports import Mailbox, Ports
 from hean.actors.registry import Registry
 from hean.core import plain
+from hean.core.breaker_facts import JournalFailed
 from hean.core.foreign import ForeignOrder
 from hean.core.record import OrderPolicy
 from hean.core.types import Category, Event, EventType, Instrument, Ms, PositionSnapshot
+from hean.errors import JournalError
 from hean.journal import Batch, Journal, Record
+
+# Events that the journal still owes; a stream that comes and goes makes some twenty a minute.
+MAX_OWED = 10_000
 
 Observe = Callable[[str, dict[str, object]], None]
 
@@ -112,21 +118,39 @@ class Context:
     instruments: dict[tuple[Category, str], Instrument] = field(factory=dict)
     positions: Mapping[tuple[Category, str, int], PositionSnapshot] = field(factory=dict)
     foreign: Mapping[str, ForeignOrder] = field(factory=dict)
+    _owed: deque[Batch] = field(factory=deque, init=False)
+    _owing: threading.Lock = field(factory=threading.Lock, init=False)
 
     def now_ms(self) -> Ms:
         return self.ports.clock.now_ms()
 
     def announce(
-        self, event: Event, *, records: tuple[Record, ...] = (), marks: Mapping[str, str] | None = None
+        self, *events: Event, records: tuple[Record, ...] = (), marks: Mapping[str, str] | None = None
     ) -> None:
         """
-        Journal an event of no order, publish and log it.
+        Journal events that no order's transaction carries, publish and log them.
 
-        Raises:
-            JournalError: it could not be remembered; nothing was published.
+        Where the journal fails everything is halted, the events are published all the same, and they are journalled
+        before the next that can be. Facts of an order do not come this way: what is not remembered is not applied.
         """
-        self.journal.commit(Batch(at_ms=event.at_ms, records=(*records, record_of(event)), marks=marks or {}))
-        self.tell_world((event,))
+        batch = Batch(
+            at_ms=events[0].at_ms, records=(*records, *(record_of(event) for event in events)), marks=marks or {}
+        )
+        with self._owing:
+            try:
+                while self._owed:
+                    self.journal.commit(self._owed[0])
+                    self._owed.popleft()
+                self.journal.commit(batch)
+            except JournalError as error:
+                self._owed.append(batch)
+                self.journal_failed(error, dropped=len(self._owed) > MAX_OWED and self._owed.popleft() is not None)
+        self.tell_world(events)
+
+    def journal_failed(self, error: JournalError, **details: object) -> None:
+        """Stop everything: what is sent could not be remembered."""
+        self.observe("journal.failed", {"error": f"{type(error).__name__}: {error}", **details})
+        self.to.gateway.tell(JournalFailed(why=f"{type(error).__name__}: {error}"))
 
     def tell_world(self, events: tuple[Event, ...]) -> None:
         """Publish and log events that the journal has."""

@@ -6,9 +6,9 @@ from typing import Any
 
 from attrs import evolve
 
-from hean.actors.boundary import Boundary
 from hean.actors.brakes import brake
 from hean.actors.context import Context, record_of
+from hean.actors.kept import KeptActor
 from hean.actors.messages import Fold, Forget, Ping, Unowned
 from hean.actors.scribe import duplicate_of, execution_entry, execution_key
 from hean.core import plain
@@ -23,7 +23,7 @@ FOREIGN_MARK = "foreign_orders"
 MAX_ENDED = 200
 
 
-class ExternalActor(Boundary):
+class ExternalActor(KeptActor):
     """
     Accounts foreign executions once, and tells of foreign orders; never cancels or copies one.
 
@@ -34,9 +34,10 @@ class ExternalActor(Boundary):
         forced: what follows from ADL, liquidation, settlement or delivery.
     """
 
+    name = "external"
+
     def __init__(self, mailbox: Any, context: Context, manual: Reaction, forced: Reaction) -> None:
-        super().__init__(mailbox)
-        self._context = context
+        super().__init__(mailbox, context)
         self._reactions = {True: forced, False: manual}
         kept = context.journal.mark(FOREIGN_MARK)
         self._open: dict[str, ForeignOrder] = {}
@@ -58,11 +59,6 @@ class ExternalActor(Boundary):
             case _:
                 raise TypeError(f"unexpected message {message!r}")
         return None
-
-    def crashed(self, message: Any, error: BaseException) -> None:
-        self._context.observe(
-            "actor.crash", {"actor": "external", "what": type(message).__name__, "error": repr(error)}
-        )
 
     # Executions.
 

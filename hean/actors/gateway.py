@@ -20,7 +20,7 @@ from hean.actors.messages import Answered, Ping, Send, SpreadHalt, Withdraw
 from hean.actors.pool import not_sent
 from hean.actors.ports import Mailbox, Wire
 from hean.core.breaker_facts import BreakerState, DriftExceeded, HaltAsked, JournalFailed, ProbeDue, ResumeAsked
-from hean.core.calls import Group, QueryTime, Reply, category_of, group_of
+from hean.core.calls import Group, Phase, QueryTime, Reply, Verdict, VerdictKind, category_of, group_of
 from hean.core.guard import ALL, GoSilent, Guard, Probe, Speak, Tell, WakeBreaker, Wish
 from hean.core.session_facts import StartRequested, StopRequested
 from hean.core.types import Category, Event, Ms
@@ -110,7 +110,7 @@ class Express:
         if self.crowded or self._wire.over_http(message.call) or not self._admits(message):
             self._gateway.tell(message)
             return
-        perform(self._wire, message, self._gateway, self._timeout_s)
+        perform(self._wire, message, self._gateway, self._timeout_s, self._now_ms())
 
     def _admits(self, message: Send) -> bool:
         group = group_of(message.call)
@@ -120,14 +120,24 @@ class Express:
             return self._guard.acquire(group, category_of(message.call), self._now_ms(), over_http=False) == 0
 
 
-def perform(wire: Wire, message: Send, gateway: Mailbox, timeout_s: float) -> None:
-    """Send a call; its answer goes to who asked, and to the gateway for what can be learnt of it."""
+def perform(wire: Wire, message: Send, gateway: Mailbox, timeout_s: float, now_ms: Ms) -> None:
+    """
+    Send a call; its answer goes to who asked, and to the gateway for what can be learnt of it.
+
+    One that expires has no more time than it has left, so that its bytes do not leave late either.
+    """
+    left_s = timeout_s if message.expires_ms is None else (message.expires_ms - now_ms) / 1000
 
     def answer(reply: Reply) -> None:
         message.answer_to.tell(Answered(tag=message.tag, reply=reply))
         gateway.tell(Performed(reply=reply))
 
-    wire.perform(message.call, timeout_s, answer)
+    try:
+        wire.perform(message.call, min(timeout_s, left_s), answer)
+    except Exception as error:  # noqa: BLE001 - whoever waits for the answer would wait for ever
+        # How far it got nobody can say, so nothing is claimed.
+        verdict = Verdict(kind=VerdictKind.UNKNOWN, phase=Phase.SENDING, ret_msg=f"sending failed: {error!r}")
+        answer(Reply(call=message.call, verdict=verdict, received_ms=now_ms))
 
 
 class GatewayActor(Boundary):
@@ -197,7 +207,11 @@ class GatewayActor(Boundary):
                 self._learn(lambda now_ms: self._guard.take(message.name, ProbeDue(), now_ms))
             case Probed():
                 self._learn(lambda now_ms: self._guard.probed(message.name, message.reply, now_ms))
-            case HaltAsked() | ResumeAsked() | JournalFailed() | DriftExceeded():
+            case ResumeAsked():
+                # Whoever resumes has looked at the clock too.
+                self._exchange_clock.forgive()
+                self._learn(lambda now_ms: self._guard.take(ALL, message, now_ms))
+            case HaltAsked() | JournalFailed() | DriftExceeded():
                 self._learn(lambda now_ms: self._guard.take(ALL, message, now_ms))
             case Sync():
                 self._sync()
@@ -211,9 +225,8 @@ class GatewayActor(Boundary):
         return None
 
     def crashed(self, message: Any, error: BaseException) -> None:
+        # A call that was accepted is in its lane, and will be answered from there.
         self._context.observe("actor.crash", {"actor": "gateway", "what": type(message).__name__, "error": repr(error)})
-        if isinstance(message, Send):
-            self._refuse(message, f"the gateway failed: {error!r}")
 
     def _accept(self, message: Send) -> None:
         if self._waiting >= self._queue_max:
@@ -267,7 +280,7 @@ class GatewayActor(Boundary):
             if wait_ms > 0:
                 return wait_ms
             self._pop(queue)
-            perform(self._wire, head, self.mailbox, self._timeout_s)
+            perform(self._wire, head, self.mailbox, self._timeout_s, now_ms)
         return 0
 
     def _pop(self, queue: deque[Send]) -> None:

@@ -62,7 +62,6 @@ class OrderActor(Boundary):
         self._context = context
         self._first = first
         self._lookup: lookup.Lookup | None = None
-        self._lookups = 0
 
     def on_start(self) -> None:
         if self._order.order_id is not None:
@@ -234,15 +233,15 @@ class OrderActor(Boundary):
         self._context.ports.timers.after(delay_ms, mailbox, message, (self._slot.order_link_id, name))
 
     def _look_up(self) -> None:
-        self._lookups += 1
+        self._slot.lookups += 1
         self._lookup = lookup.begin(self._order, self._context.now_ms())
-        self._send(f"look:{self._lookups}", self._lookup.question())
+        self._send(f"look:{self._slot.lookups}", self._lookup.question())
 
     def _answered(self, message: Answered) -> None:
         kind, _, number = message.tag.partition(":")
         reply = message.reply
         if kind == "look":
-            if number == str(self._lookups) and self._lookup is not None:
+            if number == str(self._slot.lookups) and self._lookup is not None:
                 self._feed(reply)
             return
         extra = (self._exchange_of(message),)
@@ -259,7 +258,7 @@ class OrderActor(Boundary):
         after = lookup.feed(self._lookup, reply)
         if isinstance(after, lookup.Lookup):
             self._lookup = after
-            self._send(f"look:{self._lookups}", after.question())
+            self._send(f"look:{self._slot.lookups}", after.question())
             return
         self._lookup = None
         for fact in after.facts:

@@ -108,5 +108,6 @@ class Wires:
 
 
 def not_sent(call: Call, why: str) -> Reply:
-    """The reply to a call that never left."""
-    return Reply(call=call, verdict=Verdict(kind=VerdictKind.NOT_EXECUTED, phase=Phase.BEFORE_SEND, ret_msg=why))
+    """The reply to a call that never left, and says nothing about the exchange."""
+    verdict = Verdict(kind=VerdictKind.NOT_EXECUTED, phase=Phase.BEFORE_SEND, ret_msg=why)
+    return Reply(call=call, verdict=verdict, channel="")

@@ -7,8 +7,8 @@ from typing import Any
 
 from attrs import evolve
 
-from hean.actors.boundary import Boundary
 from hean.actors.context import Context, record_of
+from hean.actors.kept import KeptActor
 from hean.actors.messages import AdoptPosition, Answered, Compared, Confirm, Fold, Ping, PositionsSeen, Send
 from hean.core import plain
 from hean.core.calls import Page, QueryPositions
@@ -35,7 +35,7 @@ CONFIRM_GRACE_MS = 500
 CONFIRM_CAP_MS = 10_000
 
 
-class PortfolioActor(Boundary):
+class PortfolioActor(KeptActor):
     """
     Owns the books. `positions` is replaced whole at each change, so that any thread may read it.
 
@@ -45,9 +45,10 @@ class PortfolioActor(Boundary):
         books: as the journal gave them back.
     """
 
+    name = "portfolio"
+
     def __init__(self, mailbox: Any, context: Context, books: dict[Key, PositionBook]) -> None:
-        super().__init__(mailbox)
-        self._context = context
+        super().__init__(mailbox, context)
         self._books = books
         self._rows: dict[Key, PositionRow] = {}
         self._waiting: dict[Key, list[Confirm]] = {}
@@ -81,11 +82,6 @@ class PortfolioActor(Boundary):
             case _:
                 raise TypeError(f"unexpected message {message!r}")
         return None
-
-    def crashed(self, message: Any, error: BaseException) -> None:
-        self._context.observe(
-            "actor.crash", {"actor": "portfolio", "what": type(message).__name__, "error": repr(error)}
-        )
 
     def _book(self, key: Key) -> PositionBook:
         book = self._books.get(key)
@@ -144,9 +140,9 @@ class PortfolioActor(Boundary):
                 ),
             )
             self._ask(key)
-        self._context.journal.commit(Batch(at_ms=now_ms, records=tuple(record_of(event) for event in events)))
         self._context.positions = {**self._context.positions, key: self._books[key].snapshot}
-        self._context.tell_world(events)
+        # The execution is in the journal already, and a restart folds it again: the events tell of it.
+        self._context.announce(*events)
 
     def _folded_elsewhere(self, key: Key, message: Fold) -> bool:
         """A foreign execution that an order of ours claims later counts once, even under another position_idx."""
@@ -179,9 +175,7 @@ class PortfolioActor(Boundary):
         key = (row.category, row.symbol, row.position_idx)
         before = _sized(self._book(key).snapshot)
         self._book(key).adopt(row)
-        event = evolve(
-            adopted(row, self._context.now_ms()), reason="difference", detail=f"{message.why}: was {before}"
-        )
+        event = evolve(adopted(row, self._context.now_ms()), reason="difference", detail=f"{message.why}: was {before}")
         self._context.journal.commit(
             Batch(at_ms=event.at_ms, records=(record_of(event),), positions=(opening_balance(row),))
         )

@@ -34,6 +34,7 @@ from hean.core import catchup, reconcile
 from hean.core.calls import Quarantine
 from hean.core.reconcile import Comparison, Holdings, Policies, Report
 from hean.core.types import Event, EventType, Finding, Ms, Reaction, Source
+from hean.errors import JournalError
 from hean.journal import Batch
 
 # A pass ends after this many pictures, whatever is still in doubt; the next timer goes on.
@@ -179,7 +180,10 @@ class ReconcilerActor(Boundary):
         return None
 
     def crashed(self, message: Any, error: BaseException) -> None:
-        self._context.observe("actor.crash", {"actor": _WHO, "what": type(message).__name__, "error": repr(error)})
+        if isinstance(error, JournalError):
+            self._context.journal_failed(error, actor=_WHO)
+        else:
+            self._context.observe("actor.crash", {"actor": _WHO, "what": type(message).__name__, "error": repr(error)})
         if self._pass is not None:
             self._failed(f"comparing failed: {error!r}")
 

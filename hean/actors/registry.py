@@ -50,15 +50,22 @@ class Cell:
 
 
 class Slot:
-    """The place of one tracked order: its mailbox, which outlives its actors, and its cell."""
+    """
+    The place of one tracked order: its mailbox, which outlives its actors, and its cell.
 
-    __slots__ = ("_lock", "_open", "cell", "crashes", "mailbox", "order_link_id")
+    Attributes:
+        crashes: of its actors, since one was parked.
+        lookups: begun by its actors: an answer to a predecessor's question answers none of the successor's.
+    """
+
+    __slots__ = ("_lock", "_open", "cell", "crashes", "lookups", "mailbox", "order_link_id")
 
     def __init__(self, order_link_id: OrderLinkId, mailbox: Mailbox, cell: Cell) -> None:
         self.order_link_id = order_link_id
         self.mailbox = mailbox
         self.cell = cell
         self.crashes = 0
+        self.lookups = 0
         self._open = True
         self._lock = threading.Lock()
 

@@ -52,6 +52,7 @@ from hean.core.session_facts import (
 )
 from hean.core.session_record import Session, SessionPolicy
 from hean.core.types import Event, EventType, Ms, Source
+from hean.errors import JournalError
 
 STOP_S = 2.0
 """A reader that was told to close ends at once; one that does not is a daemon thread."""
@@ -167,10 +168,12 @@ class StreamActor(Boundary):
         return None
 
     def crashed(self, message: Any, error: BaseException) -> None:
-        # The frame or fact that did it is told; the session goes on, and the next catch-up finds what it missed.
-        self._context.observe("actor.crash", {"actor": "stream", "what": repr(message)[:500], "error": repr(error)})
-        if self._session.live and isinstance(message, Received):
-            self._close(f"a frame could not be handled: {error!r}")
+        # What was half done is done anew: the next connection catches up with what this one missed.
+        if isinstance(error, JournalError):
+            self._context.journal_failed(error, actor="stream")
+        else:
+            self._context.observe("actor.crash", {"actor": "stream", "what": repr(message)[:500], "error": repr(error)})
+        self._close(f"{type(message).__name__} could not be handled: {error!r}")
 
     def on_stop(self) -> None:
         self._close("the router stops")

@@ -6,8 +6,9 @@ from typing import Any
 
 import pykka
 
-from hean.actors.boundary import Boundary, stop_actors
+from hean.actors.boundary import stop_actors
 from hean.actors.context import Context
+from hean.actors.kept import JOURNAL_RETRY_MS, KeptActor
 from hean.actors.messages import (
     Adopt,
     Bound,
@@ -43,8 +44,6 @@ from hean.journal import Batch, OrderEntry, ParkedEntry, Record
 
 # An order whose actor crashes more often than this on the way is parked in ERROR.
 MAX_CRASHES = 3
-# A journal that fails is tried again after this long; the message that met it is kept.
-JOURNAL_RETRY_MS = 1_000
 # An execution that nobody owns is kept back this long while an order of its symbol still waits for its order_id.
 PARK_MS = 3_000
 # ... and no longer than this, whatever waits: it is then accounted as foreign, and claimed later if need be.
@@ -55,12 +54,13 @@ MAX_SPOILED = 1_000
 STOP_S = 2.0
 
 
-class SupervisorActor(Boundary):
+class SupervisorActor(KeptActor):
     """Owns the slots' actors. The journal is where it finds what it needs to rebuild one."""
 
+    name = "supervisor"
+
     def __init__(self, mailbox: Any, context: Context) -> None:
-        super().__init__(mailbox)
-        self._context = context
+        super().__init__(mailbox, context)
         self._actors: dict[OrderLinkId, pykka.ActorRef[Any]] = {}
         self._spoiled: dict[Quarantine, None] = {}
 
@@ -96,11 +96,6 @@ class SupervisorActor(Boundary):
                 raise TypeError(f"unexpected message {message!r}")
         return None
 
-    def crashed(self, message: Any, error: BaseException) -> None:
-        self._context.observe(
-            "actor.crash", {"actor": "supervisor", "what": type(message).__name__, "error": repr(error)}
-        )
-
     def on_stop(self) -> None:
         stop_actors(self._actors.values(), STOP_S)
 
@@ -110,7 +105,10 @@ class SupervisorActor(Boundary):
         order = message.order
         slot = self._context.registry.slot(order.request.order_link_id)
         assert slot is not None, "whoever adopts has made the slot"
-        self._start(slot, order, (Restarted(),) if message.resumed else ())
+        halted_why = self._context.gate.halted_why
+        # Who was not there when the word went round must hear it now.
+        first: tuple[object, ...] = (Halted(halted=True, why=halted_why),) if halted_why and not order.halted else ()
+        self._start(slot, order, (*first, Restarted()) if message.resumed else first)
 
     def _start(self, slot: Slot, order: Order, first: tuple[object, ...]) -> None:
         self._actors[slot.order_link_id] = self._context.ports.spawner.start(
@@ -126,14 +124,16 @@ class SupervisorActor(Boundary):
             "actor.crash",
             {"actor": "order", "order_link_id": message.order_link_id, "error": message.error},
         )
+        # Restarted: a look-up that was out died with its actor, and an effect may not have been performed.
+        again = () if isinstance(message.message, Restarted) else (message.message,)
+        first: tuple[object, ...] = (Restarted(), *again)
         if message.journal:
             self._context.to.gateway.tell(JournalFailed(why=message.error))
-            again = ("revive", message.order_link_id, (message.message,))
+            revive = ("revive", message.order_link_id, first)
             key = (message.order_link_id, "revive")
-            self._context.ports.timers.after(JOURNAL_RETRY_MS, self.mailbox, again, key)
+            self._context.ports.timers.after(JOURNAL_RETRY_MS, self.mailbox, revive, key)
             return
         slot.crashes += 1
-        first: tuple[object, ...] = (Restarted(), message.message)
         if slot.crashes > MAX_CRASHES:
             # The message itself is the poison: kept in the journal, and the order goes on without it.
             self._context.journal.commit(

@@ -98,6 +98,19 @@ _NEXT_BY_CODE: Final[Mapping[int, str]] = MappingProxyType(
     }
 )
 
+HOPELESS: Final[frozenset[int]] = frozenset(
+    {
+        # The key, its rights and its addresses.
+        -2015, 10003, 10004, 10005, 10007, 10010, 33004,
+        # The account as a whole: banned, cooling off, in another mode, not unified, not allowed to trade at all.
+        10008, 10027, 10028, 100028, 110018, 110067, 110069, 110088, 110124, 500011, 3100197,
+        # Where the caller sits, and what the law there says.
+        10009, 10024, 170348,
+    }
+)  # fmt: skip
+"""AUTH codes after which no call will do better; the others deny one product, and concern its orders alone."""
+_DENIED_PRODUCT: Final = "tell the caller: this account may not trade this product; others are not concerned"
+
 # A kind that makes no sense as an answer to a group proves nothing about the call.
 _FITS: Final[Mapping[VerdictKind, frozenset[Group]]] = MappingProxyType(
     {
@@ -135,6 +148,9 @@ def classify(
     code = ret_code if odd_status is None else odd_status
     steps = {**_NEXT, **_NEXT_OF_QUERY} if group in {Group.QUERY, Group.PUBLIC} else _NEXT
     special = _NEXT_BY_CODE.get(code, "") if code is not None and kind in {NOT_EXECUTED, THROTTLED} else ""
+    hopeless = kind is AUTH and (odd_status is not None or ret_code in HOPELESS)
+    if kind is AUTH and not hopeless:
+        special = _DENIED_PRODUCT
     return Verdict(
         kind=kind,
         phase=phase,
@@ -144,6 +160,7 @@ def classify(
         hint=hint,
         next_step=special or steps[kind],
         listed=listed,
+        hopeless=hopeless,
     )
 
 

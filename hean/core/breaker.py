@@ -317,16 +317,19 @@ def fact_of(reply: Reply) -> BreakerFact | None:
     """
     What a reply says about the health of its endpoint; None where it says nothing.
 
-    A business refusal is a success: somebody read the call and answered it.
+    A business refusal is a success: somebody read the call and answered it. So is one that denies a product to the
+    account: it concerns the orders of that product, and halting the others would protect nobody.
     """
     verdict = reply.verdict
+    if not reply.channel:
+        return None
     why = f"{verdict.ret_code or verdict.http_status or verdict.phase}: {verdict.ret_msg or verdict.hint}"
     if verdict.http_status == _FORBIDDEN:
         return Banned(why=why)
     match verdict.kind:
         case VerdictKind.THROTTLED | VerdictKind.UNKNOWN | VerdictKind.NOT_EXECUTED:
             return Failed(kind=verdict.kind, why=why)
-        case VerdictKind.AUTH:
+        case VerdictKind.AUTH if verdict.hopeless:
             return AuthFailed(why=why)
         case VerdictKind.LOCAL_BUG:
             return None

@@ -255,6 +255,7 @@ class Verdict:
         hint: for people.
         next_step: what the router does about it.
         listed: False for a code that the table does not know.
+        hopeless: AUTH only: the key, the address or the whole account is refused, and no other call will do better.
     """
 
     kind: VerdictKind
@@ -265,6 +266,7 @@ class Verdict:
     hint: str = ""
     next_step: str = ""
     listed: bool = True
+    hopeless: bool = False
 
 
 @frozen(kw_only=True)
@@ -357,7 +359,7 @@ class Reply:
         sent_ms: our clock just before the bytes; None when none left.
         received_ms: our clock when the answer, or its absence, was known.
         server_ms: the envelope's `time`, None where none came.
-        channel: "rest" or "trade".
+        channel: "rest" or "trade"; "" for a call that we did not even try to send.
         request_text: what was sent, secrets redacted, for the trace.
         reply_text: what came back, cut at a bound, for the trace.
     """

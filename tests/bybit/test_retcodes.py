@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hean.bybit.retcode_table import CODES
-from hean.bybit.retcodes import HTTP_STATUS, TRADE_CODES, Channel, classify, local_bug
+from hean.bybit.retcodes import HOPELESS, HTTP_STATUS, TRADE_CODES, Channel, classify, local_bug
 from hean.core.calls import Group, Phase, VerdictKind
 from tests.bybit.samples import DATA
 
@@ -118,6 +118,33 @@ def test_ban_is_told_from_a_throttle_by_its_status():
     assert (403, 200) == (ban.http_status, throttle.http_status)
     assert "silent" in ban.next_step
     assert "silent" not in throttle.next_step
+
+
+@pytest.mark.parametrize("code", sorted(code for code, (kind, _) in CODES.items() if kind is VerdictKind.AUTH))
+def test_only_a_refused_key_address_or_account_is_hopeless(code):
+    verdict = classify(channel=REST, group=Group.CREATE, ret_code=code)
+    assert (code in HOPELESS) == verdict.hopeless
+    assert verdict.hopeless == ("call a person" in verdict.next_step)
+
+
+def test_hopeless_codes_are_all_documented_as_auth():
+    assert {VerdictKind.AUTH} == {CODES[code][0] for code in HOPELESS}
+
+
+@pytest.mark.parametrize("code", [110125, 110123, 110132, 170209, 110119])
+def test_denied_product_is_no_reason_to_stop_the_others(code):
+    verdict = classify(channel=REST, group=Group.CREATE, ret_code=code)
+    assert (VerdictKind.AUTH, False) == (verdict.kind, verdict.hopeless)
+    assert "this product" in verdict.next_step
+
+
+@pytest.mark.parametrize("channel, status, code", [(REST, 401, None), (TRADE, None, 10004), (REST, 200, 10003)])
+def test_refused_login_is_hopeless(channel, status, code):
+    assert classify(channel=channel, group=Group.QUERY, http_status=status, ret_code=code).hopeless
+
+
+def test_many_logins_are_not_hopeless():
+    assert not classify(channel=TRADE, group=Group.SETTING, ret_code=10003).hopeless
 
 
 def test_clock_error_asks_for_a_measurement():

@@ -363,13 +363,24 @@ def test_resume_does_not_close_what_failures_opened(state):
         (VerdictKind.NOT_EXECUTED, Failed(kind=VerdictKind.NOT_EXECUTED, why="10016: busy")),
         (VerdictKind.THROTTLED, Failed(kind=VerdictKind.THROTTLED, why="10016: busy")),
         (VerdictKind.UNKNOWN, Failed(kind=VerdictKind.UNKNOWN, why="10016: busy")),
-        (VerdictKind.AUTH, AuthFailed(why="10016: busy")),
+        (VerdictKind.AUTH, Succeeded()),
         (VerdictKind.LOCAL_BUG, None),
     ],
 )
 def test_reply_is_judged_by_whether_somebody_read_the_call(kind, expected):
     reply = Reply(call=QueryTime(), verdict=Verdict(kind=kind, ret_code=10_016, ret_msg="busy"))
     assert expected == fact_of(reply)
+
+
+def test_only_a_hopeless_refusal_of_the_account_halts():
+    verdict = Verdict(kind=VerdictKind.AUTH, ret_code=10_003, ret_msg="no key", hopeless=True)
+    assert AuthFailed(why="10003: no key") == fact_of(Reply(call=QueryTime(), verdict=verdict))
+
+
+@pytest.mark.parametrize("kind", list(VerdictKind))
+def test_what_we_did_not_even_try_to_send_says_nothing(kind):
+    verdict = Verdict(kind=kind, phase=Phase.BEFORE_SEND, ret_msg="withdrawn", hopeless=True)
+    assert fact_of(Reply(call=QueryTime(), verdict=verdict, channel="")) is None
 
 
 def test_every_403_is_a_ban():

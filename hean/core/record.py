@@ -103,6 +103,7 @@ class Order:
     Attributes:
         known_qty: the exchange's newest total quantity, from a row or an execution.
         known_qty_ms: its time there; an older row or execution does not bring an older quantity back.
+        first_qty: the total quantity that the first row or execution showed; ours if the order is ours.
         attempts: creates handed to the gateway and not proven unsent.
         tries: creates handed to the gateway; the number of the newest attempt.
         in_flight: a create was handed over and its reply has not come; absence cannot be concluded meanwhile.
@@ -132,6 +133,7 @@ class Order:
     pending: PendingRequest | None = None
     known_qty: Decimal | None = None
     known_qty_ms: Ms = Ms(0)
+    first_qty: Decimal | None = None
     attempts: int = 0
     tries: int = 0
     in_flight: bool = False

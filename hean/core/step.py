@@ -7,6 +7,7 @@ and the effects and events that gather. It decides no state: the chart does.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from attrs import evolve, frozen
@@ -171,18 +172,20 @@ class Step:
                 f"expected {request.category} {request.symbol} {request.side}, "
                 f"the exchange shows {row.category} {row.symbol} {row.side}"
             )
-        if self.order.doubted and self.order.view is None and row.qty != request.qty and not row.reduce_only:
-            return f"expected qty {request.qty}, the exchange's order under this order_link_id has {row.qty}"
+        first_qty = row.qty if self.order.first_qty is None else self.order.first_qty
+        if self.order.doubted and first_qty != request.qty and not row.reduce_only:
+            return f"expected qty {request.qty}, the exchange's order under this order_link_id had {first_qty}"
         return ""
 
     def shown_otherwise(self) -> bool:
         """Our only create is a duplicate, and what was shown under its ID before is not what we asked for."""
         order, request = self.order, self.order.request
-        if order.tries > 1 or request.reduce_only or order.qty == request.qty:
+        # What it has now may be our own amend: what it had when it was first seen tells whose it is.
+        if order.tries > 1 or request.reduce_only or order.first_qty in {None, request.qty}:
             return False
         self.why = (
             f"expected qty {request.qty}, the exchange's order under this order_link_id, older than ours, "
-            f"has {order.qty}"
+            f"had {order.first_qty}"
         )
         return True
 
@@ -211,8 +214,8 @@ class Step:
             return
         amended = self._amended(row)
         self._bind(row.order_id)
-        if row.qty > 0 and row.updated_ms >= order.known_qty_ms:
-            self._set(known_qty=row.qty, known_qty_ms=row.updated_ms)
+        if row.qty > 0:
+            self._learn_qty(row.qty, row.updated_ms)
         self._set(
             view=View(
                 status=row.status,
@@ -261,8 +264,8 @@ class Step:
             self._set(ledger=ledger)
             return "executed_known"
         self._bind(execution.order_id)
-        if execution.order_qty and execution.exec_ms >= order.known_qty_ms:
-            self._set(known_qty=execution.order_qty, known_qty_ms=execution.exec_ms)
+        if execution.order_qty:
+            self._learn_qty(execution.order_qty, execution.exec_ms)
         self._set(ledger=ledger, misses=0, confirming=None)
         self._placed()
         self._account(execution)
@@ -752,6 +755,12 @@ class Step:
         if not self.order.placed:
             self._set(placed=True)
             self._note(EventType.ORDER_PLACED, "evidence")
+
+    def _learn_qty(self, qty: Decimal, at_ms: Ms) -> None:
+        if self.order.first_qty is None:
+            self._set(first_qty=qty)
+        if at_ms >= self.order.known_qty_ms:
+            self._set(known_qty=qty, known_qty_ms=at_ms)
 
     def _bind(self, order_id: OrderId) -> None:
         if order_id and self.order.order_id is None:

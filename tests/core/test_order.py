@@ -454,7 +454,7 @@ NAMES: list[tuple[OrderState, dict[str, Any], Fact, str]] = [
     (OrderState.SUBMITTED, {"tries": 2}, ACCEPTED, "accepted"),
     (OrderState.SUBMITTED, {"tries": 2}, FACT_OF["duplicate"], "duplicate"),
     # What was there before our only create, and is of another size, is not ours.
-    (OrderState.ACKNOWLEDGED, {"known_qty": Decimal(2)}, FACT_OF["duplicate"], "broken"),
+    (OrderState.ACKNOWLEDGED, {"first_qty": Decimal(2)}, FACT_OF["duplicate"], "broken"),
     (OrderState.ACKNOWLEDGED, {"known_qty": Decimal(2), "tries": 2}, FACT_OF["duplicate"], "duplicate"),
     (OrderState.SUBMITTED, {}, NEW, "shows_open"),
     (OrderState.SUBMITTED, {}, shown(OrderStatus.CREATED), "shows_open"),

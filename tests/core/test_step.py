@@ -547,6 +547,33 @@ def test_duplicate_reply_adopts_the_order_only_if_it_is_the_intended_one(changes
     assert 0 == made.told(EventType.ORDER_REJECTED)
 
 
+def test_duplicate_reply_after_the_row_is_of_the_first_order_under_the_id():
+    made = life(SENT, shown(OrderStatus.NEW, qty=Decimal(2)), Duplicate(attempt=1, ret_code=110072))
+    assert (OrderState.ERROR, True) == (made.state, made.order.reason.endswith("older than ours, had 2"))
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        (NEW, AMEND, shown(OrderStatus.NEW, at=20, qty=Decimal(2))),
+        (PART, shown(OrderStatus.PARTIALLY_FILLED, "0.4", at=30, qty=Decimal(2))),
+        (),
+    ],
+)
+def test_duplicate_reply_about_an_order_that_was_ours_at_first_is_no_contradiction(facts):
+    made = life(SENT, *facts, Duplicate(attempt=1, ret_code=110072))
+    assert OrderState.ERROR is not made.state
+
+
+def test_duplicate_reply_to_a_later_attempt_or_of_a_shrunk_order_is_no_contradiction():
+    two = shown(OrderStatus.NEW, qty=Decimal(2))
+    later = in_state(OrderState.SUBMITTED, tries=2)
+    later.take(two, Duplicate(attempt=2, ret_code=110072))
+    shrunk = life(SENT, order=Order.of(evolve(REQUEST, reduce_only=True)))
+    shrunk.take(two, Duplicate(attempt=1, ret_code=110072))
+    assert [OrderState.ACKNOWLEDGED] * 2 == [later.state, shrunk.state]
+
+
 def test_adopted_order_may_change_its_quantity_later():
     made = life(SENT, Duplicate(attempt=1, ret_code=110072), NEW, shown(OrderStatus.NEW, at=20, qty=Decimal(2)))
     assert (OrderState.ACKNOWLEDGED, Decimal(2)) == (made.state, made.order.qty)

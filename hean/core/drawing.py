@@ -8,10 +8,11 @@ sans-serif face and measured generously, so a browser with another font still fi
 from __future__ import annotations
 
 from math import fsum
+from textwrap import wrap
 from typing import Final
 from xml.sax.saxutils import escape
 
-from hean.core.picture import TAKEN_STROKE, Arrow, Folded, Way, role_of
+from hean.core.picture import TAKEN_STROKE, Arrow, Folded, Note, Way, role_of
 from hean.core.routes import Box, Point, Route, Scene, Wish, routes
 
 FONT: Final = "Roboto, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif"
@@ -24,6 +25,7 @@ _FRAME_HEAD: Final = 20.0
 _MARGIN: Final = 12.0
 _HEAD: Final = 42.0
 _FOOT: Final = 32.0
+_NOTE_WIDTH: Final = 34
 _CAPTION_WIDTH: Final = 120
 
 _FILLS: Final = {
@@ -49,15 +51,15 @@ def svg(folded: Folded, *, width: int = 900) -> str:
         width: of the page, in pixels; its height follows from the machine's places.
 
     Raises:
-        KeyError: a state of the machine has no place.
+        KeyError: a state or a note of the machine has no place.
     """
     machine = folded.machine
-    boxes = {
-        state: Box.around(
-            Point(*map(float, machine.places[state])), _text_width(state, _STATE_SIZE) + 26, _STATE_HEIGHT
-        )
+    states = {
+        state: Box.around(_place(folded, state), _text_width(state, _STATE_SIZE) + 26, _STATE_HEIGHT)
         for state in machine.table.states
     }
+    notes = {note.name: _note_box(folded, note) for note in folded.notes}
+    boxes = {**states, **notes}
     frames = {group.name: _frame([boxes[member] for member in group.members]) for group in machine.groups}
     bottom = max(box.bottom for box in (*boxes.values(), *frames.values())) + _MARGIN + _FOOT
     titles = [
@@ -65,9 +67,9 @@ def svg(folded: Folded, *, width: int = 900) -> str:
         for group, frame in zip(machine.groups, frames.values(), strict=True)
     ]
     page = Box(_MARGIN, _HEAD, width - _MARGIN, bottom)
-    wishes = [_wish(arrow) for arrow in folded.arrows]
-    found = routes(Scene(page=page, boxes=boxes, frames=frames, fixed=tuple(titles)), wishes)
-    foot = [*(note.text for note in folded.notes), *_caption(folded)]
+    arrows = [*folded.arrows, *(_of_note(note) for note in folded.notes)]
+    found = routes(Scene(page=page, boxes=boxes, frames=frames, fixed=tuple(titles)), [_wish(one) for one in arrows])
+    foot = _caption(folded)
     height = bottom + _MARGIN + len(foot) * 18
     size = f'viewBox="0 0 {width} {_n(height)}" width="{width}" height="{_n(height)}"'
     name = f'role="img" aria-label="{escape(machine.title)}"'
@@ -83,10 +85,11 @@ def svg(folded: Folded, *, width: int = 900) -> str:
         lines.append(
             _text(Point(frame.left + 12, frame.top + 16), group.title, size=_LABEL_SIZE, ink="#57606a", anchor="start")
         )
-    order = sorted(range(len(found)), key=lambda number: bool(folded.arrows[number].steps))
-    lines += [_line(folded, folded.arrows[number], found[number]) for number in order]
-    lines += [_state(folded, state, box) for state, box in boxes.items()]
-    lines += [_label(folded, folded.arrows[number], found[number]) for number in order]
+    drawn = sorted(zip(arrows, found, strict=True), key=lambda pair: bool(pair[0].steps))
+    lines += [_line(folded, arrow, route) for arrow, route in drawn]
+    lines += [_state(folded, state, box) for state, box in states.items()]
+    lines += [_note(note, notes[note.name]) for note in folded.notes]
+    lines += [_label(folded, arrow, route) for arrow, route in drawn if arrow.label]
     for number, text in enumerate(foot):
         at = Point(_MARGIN + 4, bottom + 14 + number * 18)
         lines.append(_text(at, text, size=_LABEL_SIZE, ink="#57606a", anchor="start"))
@@ -98,9 +101,36 @@ def _wish(arrow: Arrow) -> Wish:
     return Wish(
         source=arrow.source,
         target=arrow.target,
-        width=max(_text_width(line, _LABEL_SIZE) for line in arrow.label) + 6,
+        width=max((_text_width(line, _LABEL_SIZE) for line in arrow.label), default=0.0) + 6,
         height=len(arrow.label) * _LINE + 3,
     )
+
+
+def _place(folded: Folded, name: str) -> Point:
+    x, y = folded.machine.places[name]
+    return Point(float(x), float(y))
+
+
+def _of_note(note: Note) -> Arrow:
+    return Arrow(source=note.name, target=note.target, facts=(), way=note.way, moves=frozenset())
+
+
+def _note_lines(note: Note) -> list[str]:
+    return [part for line in note.lines for part in wrap(line, _NOTE_WIDTH, subsequent_indent="  ")]
+
+
+def _note_box(folded: Folded, note: Note) -> Box:
+    lines = _note_lines(note)
+    width = max(_text_width(line, _LABEL_SIZE) for line in lines) + 16
+    return Box.around(_place(folded, note.name), width, len(lines) * _LINE + 12)
+
+
+def _note(note: Note, box: Box) -> str:
+    texts = "".join(
+        _text(Point(box.left + 8, box.top + 3 + (number + 1) * _LINE), line, size=_LABEL_SIZE, anchor="start")
+        for number, line in enumerate(_note_lines(note))
+    )
+    return _rect(box, fill="#ffffff", stroke="#8b949e", radius=2, dash="2 3") + texts
 
 
 def _frame(members: list[Box]) -> Box:

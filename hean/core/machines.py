@@ -36,11 +36,13 @@ ORDER: Final = Machine(
         "ACKNOWLEDGED": (400, 420),
         "PARTIAL_FILL": (400, 530),
         "ERROR": (120, 560),
+        "to_ERROR": (135, 430),
         "FILLED": (400, 700),
         "CANCELLED": (585, 700),
         "REJECTED": (780, 700),
         "CLOSED": (400, 850),
     },
+    noted=frozenset({("absence_proven", "ERROR")}),
     symbols={
         "query": "Q",
         "query_later": "Q",
@@ -78,6 +80,7 @@ SESSION: Final = Machine(
     groups=(Group(name="logged_in", title="logged in", members=("SUBSCRIBING", "CATCHING_UP", "LIVE")),),
     places={
         "STOPPED": (420, 90),
+        "to_STOPPED": (160, 90),
         "CONNECTING": (420, 190),
         "AUTHENTICATING": (420, 290),
         "SUBSCRIBING": (420, 420),
@@ -109,7 +112,7 @@ BREAKER: Final = Machine(
     # As wished is the way back: all is well until something happens.
     happy=(("OPEN", "HALF_OPEN"), ("HALF_OPEN", "CLOSED"), ("HALTED", "CLOSED")),
     trouble=frozenset({"OPEN", "HALF_OPEN", "HALTED"}),
-    places={"CLOSED": (450, 100), "OPEN": (180, 290), "HALF_OPEN": (450, 290), "HALTED": (720, 290)},
+    places={"CLOSED": (450, 100), "OPEN": (150, 310), "HALF_OPEN": (450, 310), "HALTED": (750, 310)},
 )
 
 MACHINES: Final[Mapping[str, Machine]] = {machine.name: machine for machine in (ORDER, POSITION, SESSION, BREAKER)}

@@ -8,7 +8,7 @@ anything that is not so:
 - edges of one source and one target are one arrow, labelled with its facts;
 - a fact that moves every member of a group to the same state is part of one arrow from the group;
 - arrows of one source to every member of a group are one arrow to the group: the fact decides which member;
-- a fact that moves every state to the same one is told once, as a note.
+- a fact that moves every state to the same one is told once, as a note at that one.
 
 Pure and stable: the same table gives the same text. `core/drawing.py` draws the same fold as SVG.
 """
@@ -62,7 +62,8 @@ class Machine:
         happy: (before, after) of each edge of the life that goes as wished; always drawn on their own.
         trouble: states that are left by a recovery; edges at them are recovery edges.
         groups: states to draw together; they do not overlap.
-        places: centre of each state on the SVG page, in pixels.
+        noted: (fact, after) to be told in a note, since its arrows would cross the page and tell little.
+        places: centre of each state, and of each note under its name, on the SVG page, in pixels.
         symbols: step action -> its symbol in the total table; an action without one is named where it acts alone.
         accounted: facts that account a fill in every state, marked F where nothing moves.
         legend: symbol -> its meaning.
@@ -76,6 +77,7 @@ class Machine:
     happy: tuple[tuple[str, str], ...]
     trouble: frozenset[str] = frozenset()
     groups: tuple[Group, ...] = ()
+    noted: frozenset[tuple[str, str]] = frozenset()
     places: Mapping[str, tuple[int, int]] = field(factory=dict)
     symbols: Mapping[str, str] = field(factory=dict)
     accounted: frozenset[str] = frozenset()
@@ -130,16 +132,25 @@ class Arrow:
 
 @frozen(kw_only=True)
 class Note:
-    """A fact that moves every state but those named to one state."""
+    """
+    What leads to one state from too many others to be drawn.
 
-    fact: str
+    Attributes:
+        causes: each fact, and from where it leads here.
+    """
+
     target: str
-    spared: tuple[str, ...]
+    causes: tuple[tuple[str, str], ...]
+    way: Way
 
     @property
-    def text(self) -> str:
-        spared = f" but {', '.join(self.spared)}" if self.spared else ""
-        return f"{self.fact}: from any state{spared} to {self.target}"
+    def name(self) -> str:
+        """Of the note's own box, unlike every state's."""
+        return f"to_{self.target}"
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        return tuple(f"{fact}: from {origin}" for fact, origin in self.causes)
 
 
 @frozen(kw_only=True)
@@ -187,7 +198,7 @@ def fold(machine: Machine, path: Sequence[Moved] = ()) -> Folded:
     """
     moves = {_moved(edge): None for edge in machine.table.edges if edge.moves}
     notes = _noted(machine, moves)
-    told = {(note.fact, note.target) for note in notes}
+    told = {(fact, note.target) for note in notes for fact, _ in note.causes}
     left = [move for move in moves if (move.fact, move.after) not in told]
     bundles: dict[tuple[str, str], list[Moved]] = {}
     for move in left:
@@ -221,15 +232,24 @@ def _moved(edge: Edge) -> Moved:
 
 
 def _noted(machine: Machine, moves: Iterable[Moved]) -> tuple[Note, ...]:
-    # Worth a note only where arrows would be many: each state of a small machine may as well be drawn.
-    sources: dict[tuple[str, str], set[str]] = {}
+    sources: dict[tuple[str, str], list[str]] = {}
     for move in moves:
-        sources.setdefault((move.fact, move.after), set()).add(move.before)
-    states = machine.table.states
+        sources.setdefault((move.fact, move.after), []).append(move.before)
+    states, finals = machine.table.states, machine.table.final_states
+    spared = [state for state in states if state in finals]
+    causes: dict[str, list[tuple[str, str]]] = {}
+    for (fact, target), befores in sources.items():
+        # Worth a note only where arrows would be many: each state of a small machine may as well be drawn.
+        if len(befores) > LABEL_FACTS and set(befores) == set(states) - {target} - finals:
+            origin = f"any state but {', '.join(spared)}" if spared else "any state"
+        elif (fact, target) in machine.noted:
+            origin = ", ".join(befores)
+        else:
+            continue
+        causes.setdefault(target, []).append((fact, origin))
     return tuple(
-        Note(fact=fact, target=target, spared=tuple(s for s in states if s in machine.table.final_states))
-        for (fact, target), befores in sources.items()
-        if len(befores) > LABEL_FACTS and befores == set(states) - {target} - machine.table.final_states
+        Note(target=target, causes=tuple(told), way=Way.RECOVERY if target in machine.trouble else Way.PLAIN)
+        for target, told in causes.items()
     )
 
 
@@ -290,6 +310,8 @@ _STATE_CLASSES: Final = (
     "classDef visited fill:#cfe4ff,stroke:#0969da,stroke-width:3px,color:#06264d",
     "classDef note fill:none,stroke:#8b949e,stroke-dasharray:2 3",
 )
+# With rounder curves mermaid sets the labels beside the lines, and upon each other.
+_MERMAID_LAYOUT: Final = '%%{init: {"flowchart": {"curve": "monotoneY", "nodeSpacing": 30, "rankSpacing": 40}}}%%'
 _LINES: Final = {Way.HAPPY: "==>", Way.PLAIN: "-->", Way.RECOVERY: "-.->"}
 _STROKES: Final = {Way.HAPPY: "#1a7f37", Way.PLAIN: "#6e7781", Way.RECOVERY: "#bc6c00"}
 TAKEN_STROKE: Final = "#0969da"
@@ -309,27 +331,30 @@ def mermaid(folded: Folded) -> str:
     A flowchart and not a `stateDiagram-v2`, since only a flowchart can tell kinds of arrows apart.
     """
     machine = folded.machine
-    lines = ['%%{init: {"flowchart": {"nodeSpacing": 30, "rankSpacing": 40}}}%%', "flowchart TB"]
+    lines = [_MERMAID_LAYOUT, "flowchart TB"]
     lines += [f"  {line}" for line in _STATE_CLASSES]
     lines.append('  start(("start")):::note')
     lines += [f"  {_node(folded, state)}" for state in machine.table.states]
     lines += [f'  {group.name}{{{{"{group.title}"}}}}:::note' for group in machine.groups]
     lines.append(f"  start --> {machine.table.initial}")
     strokes: dict[str, list[str]] = {}
-    for number, arrow in enumerate(folded.arrows, 1):
+    # The life as wished comes last: mermaid's layout then keeps it straight and the page narrow.
+    arrows = folded.arrows[::-1]
+    for number, arrow in enumerate(arrows, 1):
         label = "<br/>".join(arrow.label)
         lines.append(f'  {arrow.source} {_LINES[arrow.way]}|"{label}"| {arrow.target}')
         stroke = f"stroke:{TAKEN_STROKE},stroke-width:4px" if arrow.steps else f"stroke:{_STROKES[arrow.way]}"
         strokes.setdefault(stroke, []).append(str(number))
-    # Lines from the members to their group come last: the layout then keeps the arrows short.
+    # So do the lines from the members to their group, and the notes.
     threads = [(member, group.name) for group in machine.groups for member in group.members]
     lines += [f"  {member} --- {name}" for member, name in threads]
+    for number, note in enumerate(folded.notes, len(arrows) + len(threads) + 1):
+        lines.append(f'  {note.name}["{"<br/>".join(note.lines)}"]:::note')
+        lines.append(f"  {note.name} {_LINES[note.way]} {note.target}")
+        strokes.setdefault(f"stroke:{_STROKES[note.way]}", []).append(str(number))
     if threads:
-        numbers = range(len(folded.arrows) + 1, len(folded.arrows) + len(threads) + 1)
+        numbers = range(len(arrows) + 1, len(arrows) + len(threads) + 1)
         strokes["stroke:#8b949e,stroke-width:1px,stroke-dasharray:2 3"] = [str(number) for number in numbers]
-    if folded.notes:
-        text = "<br/>".join(note.text for note in folded.notes)
-        lines.append(f'  notes["{text}"]:::note')
     lines += [f"  linkStyle {','.join(numbers)} {stroke}" for stroke, numbers in strokes.items()]
     return "\n".join(lines) + "\n"
 

@@ -32,7 +32,7 @@ def test_every_state_and_label_is_on_the_page(drawn: tuple[Machine, Folded, str]
     words = texts(document)
     assert set(machine.table.states) <= set(words)
     assert {line for arrow in folded.arrows for line in arrow.label} <= set(words)
-    assert {note.text for note in folded.notes} <= set(words)
+    assert {fact for note in folded.notes for fact, _ in note.causes} <= {word.split(":")[0] for word in words}
     assert {group.title for group in machine.groups} <= set(words)
     width, height = (float(ET.fromstring(document).attrib[name]) for name in ("width", "height"))
     assert [] == [

@@ -19,8 +19,8 @@ def test_the_texts_name_exactly_the_states_and_facts_of_the_table(machine: Machi
 
 
 @ALL
-def test_each_state_has_its_own_place(machine: Machine):
-    assert set(machine.table.states) == set(machine.places)
+def test_each_state_and_note_has_its_own_place(machine: Machine):
+    assert {*machine.table.states, *(note.name for note in fold(machine).notes)} == set(machine.places)
     assert len(machine.places) == len(set(machine.places.values()))
 
 
@@ -42,6 +42,7 @@ def test_the_life_as_wished_is_drawn_arrow_by_arrow(machine: Machine):
 def test_trouble_symbols_and_accounted_facts_name_what_is_there(machine: Machine):
     assert machine.trouble <= set(machine.table.states)
     assert machine.accounted <= set(machine.table.facts)
+    assert machine.noted <= {(edge.fact, edge.after) for edge in machine.table.edges}
     assert set(machine.symbols) <= {action for edge in machine.table.edges for action in edge.actions}
     assert set(machine.symbols.values()) <= set(machine.legend)
 

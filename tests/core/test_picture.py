@@ -121,13 +121,23 @@ def test_a_happy_arrow_is_never_swallowed_by_a_group():
 
 def test_a_fact_that_moves_every_state_to_one_is_told_once_as_a_note():
     folded = fold(DOOR)
-    assert ["swollen: from any state but GONE to STUCK"] == [note.text for note in folded.notes]
+    [note] = folded.notes
+    assert ("STUCK", ("swollen: from any state but GONE",), Way.RECOVERY) == (note.target, note.lines, note.way)
     assert [] == [arrow for arrow in folded.arrows if arrow.target == "STUCK"]
 
 
 def test_a_note_about_a_machine_without_a_final_state_spares_none():
-    note = evolve(fold(DOOR).notes[0], spared=())
-    assert "swollen: from any state to STUCK" == note.text
+    endless = [edge for edge in DOOR.table.edges if edge.after != "GONE"]
+    states = tuple(state for state in DOOR.table.states if state != "GONE")
+    table = evolve(DOOR.table, edges=tuple(endless), states=states, final_states=frozenset())
+    assert ("swollen: from any state",) == fold(evolve(DOOR, table=table)).notes[0].lines
+
+
+def test_a_fact_that_its_machine_wants_noted_names_where_it_leads_from():
+    folded = fold(evolve(DOOR, noted=frozenset({("sold", "GONE"), ("burnt", "GONE")})))
+    assert ("sold: from NEW, STUCK", "burnt: from AJAR") == folded.notes[1].lines
+    assert Way.PLAIN is folded.notes[1].way
+    assert [] == [arrow for arrow in folded.arrows if arrow.target == "GONE"]
 
 
 def test_recoveries_are_told_apart_from_the_life_as_wished():
@@ -150,7 +160,7 @@ def test_recoveries_are_told_apart_from_the_life_as_wished():
 def test_every_moving_edge_is_drawn_or_noted_and_nothing_else_is():
     folded = fold(DOOR)
     drawn = {move for arrow in folded.arrows for move in arrow.moves}
-    noted = {(note.fact, note.target) for note in folded.notes}
+    noted = {(fact, note.target) for note in folded.notes for fact, _ in note.causes}
     told = drawn | {
         moved(e.before, e.fact, e.after) for e in DOOR.table.edges if e.moves and (e.fact, e.after) in noted
     }
@@ -251,14 +261,15 @@ def test_mermaid_shows_start_groups_notes_final_and_visited_states():
     assert '  GONE(["GONE"]):::plain' in lines
     assert '  STUCK["STUCK"]:::trouble' in lines
     assert '  NEW["NEW"]:::visited' in lines
-    assert '  notes["swollen: from any state but GONE to STUCK"]:::note' in lines
-    assert "  linkStyle 1 stroke:#0969da,stroke-width:4px" in lines
+    assert '  to_STUCK["swollen: from any state but GONE"]:::note' in lines
+    assert "  to_STUCK -.-> STUCK" in lines
+    assert f"  linkStyle {len(fold(DOOR).arrows)} stroke:#0969da,stroke-width:4px" in lines
 
 
 def test_mermaid_of_a_machine_without_groups_or_notes_has_none():
     small = evolve(DOOR, groups=(), table=evolve(DOOR.table, edges=DOOR.table.edges[:1]))
     text = mermaid(fold(small))
-    assert "notes[" not in text
+    assert "to_" not in text
     assert " --- " not in text
 
 

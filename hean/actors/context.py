@@ -72,6 +72,12 @@ class Gate:
             if self.symbols.get((category, symbol)) == why:
                 self.symbols = {key: other for key, other in self.symbols.items() if key != (category, symbol)}
 
+    def thaw_all(self) -> dict[tuple[str, str], str]:
+        """Lift every freeze; what they were."""
+        with self._lock:
+            frozen, self.symbols = self.symbols, {}
+            return frozen
+
     def _weigh(self, why: str) -> None:
         self.live = self.streaming and self.reconciled
         if self.live:

@@ -12,7 +12,7 @@ from hean.actors.kept import KeptActor
 from hean.actors.messages import Fold, Forget, Ping, Unowned
 from hean.actors.scribe import duplicate_of, execution_entry, execution_key
 from hean.core import plain
-from hean.core.foreign import Cause, ForeignOrder, cause_of, position_idx_of
+from hean.core.foreign import Cause, ForeignOrder, ForeignOrders, cause_of, position_idx_of
 from hean.core.types import Event, EventType, Execution, OrderRow, Reaction, Source
 from hean.journal import Batch, OrderEntry
 
@@ -42,7 +42,7 @@ class ExternalActor(KeptActor):
         kept = context.journal.mark(FOREIGN_MARK)
         self._open: dict[str, ForeignOrder] = {}
         self._ended: dict[str, ForeignOrder] = {}
-        for order in plain.loads(tuple[ForeignOrder, ...], kept) if kept else ():
+        for order in plain.loads(ForeignOrders, kept).orders if kept else ():
             (self._ended if order.status.final else self._open)[order.order_id] = order
         context.foreign = dict(self._open)
 
@@ -189,4 +189,4 @@ class ExternalActor(KeptActor):
         self._context.journal.commit(Batch(at_ms=self._context.now_ms(), marks=self._marks()))
 
     def _marks(self) -> dict[str, str]:
-        return {FOREIGN_MARK: plain.dumps((*self._open.values(), *self._ended.values()))}
+        return {FOREIGN_MARK: plain.dumps(ForeignOrders(orders=(*self._open.values(), *self._ended.values())))}

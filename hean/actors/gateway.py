@@ -210,6 +210,7 @@ class GatewayActor(Boundary):
             case ResumeAsked():
                 # Whoever resumes has looked at the clock too.
                 self._exchange_clock.forgive()
+                self._thaw(message.who)
                 self._learn(lambda now_ms: self._guard.take(ALL, message, now_ms))
             case HaltAsked() | JournalFailed() | DriftExceeded():
                 self._learn(lambda now_ms: self._guard.take(ALL, message, now_ms))
@@ -330,10 +331,15 @@ class GatewayActor(Boundary):
             return
         halted = what.state is BreakerState.HALTED
         context.gate.halted_why = what.why if halted else ""
-        if not halted:
-            context.gate.symbols = {}
         context.to.supervisor.tell(SpreadHalt(halted=halted, why=what.why))
         context.announce(event, marks={HALT_MARK: context.gate.halted_why})
+
+    def _thaw(self, who: str) -> None:
+        """Lift what only let reduce-only orders pass: whoever resumes has looked at that too."""
+        frozen = self._context.gate.thaw_all()
+        if frozen:
+            symbols = ", ".join(f"{symbol}: {why}" for (_, symbol), why in frozen.items())
+            self._context.status("symbols_resumed", f"{who} lifted what stood against {symbols}")
 
     def _probe(self, name: str) -> None:
         def answer(reply: Reply) -> None:

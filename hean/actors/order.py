@@ -194,10 +194,7 @@ class OrderActor(Boundary):
             case ConfirmPosition():
                 self._confirm(effect)
             case FreezeSymbol():
-                self._context.gate.symbols = {
-                    **self._context.gate.symbols,
-                    (request.category, request.symbol): effect.why,
-                }
+                self._context.gate.freeze(request.category, request.symbol, effect.why)
             case Decide():
                 self._context.observe(
                     "decision",

@@ -100,6 +100,13 @@ class ForeignOrder:
         )
 
 
+@frozen(kw_only=True)
+class ForeignOrders:
+    """Those that are remembered over a restart."""
+
+    orders: tuple[ForeignOrder, ...] = ()
+
+
 def cause_of(execution: Execution, order: ForeignOrder | None) -> Cause:
     """
     Whose doing an execution is.

@@ -5,17 +5,25 @@ of ours outlives its test.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from hean import Router
 from tests.exchange import LoopbackExchange
 
 Routers = Callable[..., Router]
+
+# The same examples every time, so that a red build is red for its change; scripts/properties.py tries many others.
+# No deadline: how long an example takes says how busy the machine is.
+hypothesis.settings.register_profile("ci", derandomize=True, max_examples=100, deadline=None)
+hypothesis.settings.register_profile("many", max_examples=10_000, deadline=None, print_blob=True)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 def our_threads() -> list[threading.Thread]:

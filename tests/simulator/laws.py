@@ -1,0 +1,633 @@
+"""
+The laws: what must hold in every world, at every step and whenever it is quiet.
+
+A law is a function with a name; a violation says which, and what was seen. They look at the exchange's own books, which
+no router sees, and at the journal.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pykka
+
+from hean.actors.portfolio import restore_books
+from hean.bybit.codec import Executions, parse_frame
+from hean.core import plain
+from hean.core.facts import Fact
+from hean.core.order import apply
+from hean.core.record import Order
+from hean.core.types import (
+    ZERO,
+    Event,
+    EventType,
+    ExecType,
+    OrderSnapshot,
+    OrderState,
+    Signal,
+)
+from hean.journal import Batch, Committed
+from tests.exchange.orders import Order as TheirOrder
+from tests.simulator.network import SimSocket
+
+if TYPE_CHECKING:
+    from tests.simulator.world import World
+
+MAILBOX_MAX = 2_000
+_FINAL = frozenset({"Filled", "Cancelled", "PartiallyFilledCanceled", "Deactivated", "Rejected"})
+_CANCELLED = frozenset({"Cancelled", "PartiallyFilledCanceled", "Deactivated"})
+
+# Where an order may go, written down a second time: nothing regresses, an end is an end.
+MOVES: dict[str, frozenset[str]] = {
+    "PENDING": frozenset(
+        {"SUBMITTED", "TIMEOUT", "ACKNOWLEDGED", "PARTIAL_FILL", "FILLED", "CANCELLED", "REJECTED", "DENIED", "ERROR"}
+    ),
+    "SUBMITTED": frozenset(
+        {"PENDING", "TIMEOUT", "ACKNOWLEDGED", "PARTIAL_FILL", "FILLED", "CANCELLED", "REJECTED", "DENIED", "ERROR"}
+    ),
+    "TIMEOUT": frozenset(
+        {"PENDING", "ACKNOWLEDGED", "PARTIAL_FILL", "FILLED", "CANCELLED", "REJECTED", "ERROR"}
+    ),
+    "ACKNOWLEDGED": frozenset({"PARTIAL_FILL", "FILLED", "CANCELLED", "REJECTED", "ERROR"}),
+    "PARTIAL_FILL": frozenset({"FILLED", "CANCELLED", "ERROR"}),
+    "FILLED": frozenset({"CLOSED", "ERROR"}),
+    "CANCELLED": frozenset({"CLOSED", "ERROR"}),
+    "REJECTED": frozenset({"CLOSED", "ERROR"}),
+    "ERROR": frozenset({"FILLED", "CANCELLED", "REJECTED"}),
+    "CLOSED": frozenset({"FILLED", "CANCELLED", "REJECTED", "ERROR"}),
+    "DENIED": frozenset(),
+}  # fmt: skip
+
+
+class Violation(AssertionError):
+    """A law was broken."""
+
+    def __init__(self, law: str, why: str) -> None:
+        super().__init__(f"{law}: {why}")
+        self.law = law
+        self.why = why
+
+
+def require(truth: object, law: str, why: str | Callable[[], str]) -> None:
+    """Break the law where it does not hold."""
+    if not truth:
+        raise Violation(law, why if isinstance(why, str) else why())
+
+
+class Laws:
+    """The laws of one world, and what they must remember."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._creates: dict[str, list[int]] = {}
+        self._sends: dict[str, int] = {}
+        self._proof: dict[str, str] = {}
+        self._filled: Counter[tuple[str, str]] = Counter()
+        self._placed: Counter[str] = Counter()
+        self._owed: list[tuple[str, str, str]] = []
+        self._executed: dict[str, Decimal] = {}
+        self._their_execs: dict[str, Any] = {}
+        self._their_seen = 0
+        self._failed: Violation | None = None
+        self._spoiled = 0
+
+    # The other side's books.
+
+    def their_order(self, link_id: str) -> TheirOrder | None:
+        return self.world.account.by_link.get(link_id)
+
+    def their_exec(self, exec_id: str) -> Any:
+        executions = self.world.account.executions
+        while self._their_seen < len(executions):
+            execution = executions[self._their_seen]
+            self._their_execs[execution.exec_id] = execution
+            self._their_seen += 1
+        return self._their_execs.get(exec_id)
+
+    def their_sum(self, link_id: str) -> Decimal:
+        return sum(
+            (
+                execution.qty
+                for execution in self.world.account.executions
+                if execution.order_link_id == link_id and execution.exec_type != "Funding"
+            ),
+            ZERO,
+        )
+
+    def fail(self, law: str, why: str) -> None:
+        """Inside an actor an exception would be caught: what was seen there is raised after the turn."""
+        if self._failed is None:
+            self._failed = Violation(law, why)
+
+    # After each turn.
+
+    def after_turn(self) -> None:
+        if self._failed is not None:
+            raise self._failed
+        life = self.world.life
+        if life is None or not life.process.alive:
+            return
+        if self.world.kernel.turns % 64 == 0:
+            for box in life.process.mailboxes:
+                require(box.depth() <= MAILBOX_MAX, "mailboxes_are_bounded", f"{box}: {box.depth()}")
+        if self._owed and self.world.kernel.idle:
+            self._no_row_is_lost()
+
+    # Creates.
+
+    def create_leaves(self, link_id: str, channel: str) -> None:
+        """A create's bytes are about to leave: its intent is known, and nothing of it can be at the exchange."""
+        world = self.world
+        creates = self._creates.setdefault(link_id, [])
+        creates.append(world.kernel.now_ms)
+        entry = world.journal.order(link_id)
+        if entry is None:
+            self.fail("intent_before_bytes", f"{link_id} leaves over {channel}, and the journal knows no such order")
+            return
+        if link_id in world.lost_intents or world.power_cut:
+            return
+        if len(creates) > 1 and self.their_order(link_id) is not None:
+            self.fail("no_second_create_before_proof", f"{link_id}: create {len(creates)}, and the exchange has it")
+        proof = self._proof.get(link_id, "")
+        sends = self._sends.get(link_id, 0)
+        if len(creates) > 1 and sends > 1 and not proof:
+            self.fail("no_second_create_before_proof", f"{link_id}: create {len(creates)} without a proof of absence")
+
+    # Commits.
+
+    def committed(self, batch: Batch, committed: Committed) -> None:
+        """What the journal took in is what the exchange's books say."""
+        for record in batch.records:
+            if record.kind == "fact":
+                self._fact(record.order_link_id, orjson.loads(record.body))
+            elif record.kind == "quarantine":
+                self._spoiled += 1
+        for entry in batch.executions:
+            theirs = self.their_exec(entry.exec_id)
+            if theirs is None:
+                self.fail("executions_are_theirs", f"execution {entry.exec_id} is in no book of the exchange")
+                return
+            ours = orjson.loads(entry.body)
+            same = (Decimal(ours["exec_qty"]), Decimal(ours["exec_price"]), ours["side"], ours["symbol"])
+            if same != (theirs.qty, theirs.price, theirs.side, theirs.symbol):
+                self.fail("executions_are_theirs", f"{entry.exec_id}: ours {same}, theirs {theirs}")
+            if entry.order_link_id and theirs.order_link_id not in {"", entry.order_link_id}:
+                self.fail("executions_are_theirs", f"{entry.exec_id} is of {theirs.order_link_id}")
+        if batch.order is not None:
+            self._ledger(batch)
+
+    def _ledger(self, batch: Batch) -> None:
+        entry = batch.order
+        assert entry is not None
+        body = orjson.loads(entry.body)
+        ledger = body.get("ledger")
+        if ledger is None:
+            return
+        for execution in batch.executions:
+            if execution.order_link_id == entry.order_link_id:
+                qty = Decimal(orjson.loads(execution.body)["exec_qty"])
+                self._executed[entry.order_link_id] = self._executed.get(entry.order_link_id, ZERO) + qty
+        ours = Decimal(ledger.get("cum_exec_qty", "0"))
+        summed = self._executed.get(entry.order_link_id, ZERO)
+        if ours != summed and not self.world.power_cut:
+            self.fail("quantity_is_the_sum", f"{entry.order_link_id}: ledger {ours}, its executions {summed}")
+        theirs = self.their_sum(entry.order_link_id) if ours else ZERO
+        if ours > theirs and body.get("order_id") in {None, *(o.order_id for o in self._orders_of(entry.order_link_id))}:
+            if not self._is_split(entry.order_link_id):
+                self.fail("never_more_than_theirs", f"{entry.order_link_id}: {ours} here, {theirs} there")
+
+    def _orders_of(self, link_id: str) -> list[TheirOrder]:
+        return [order for order in self.world.account.orders.values() if order.order_link_id == link_id]
+
+    def _is_split(self, link_id: str) -> bool:
+        return len(self._orders_of(link_id)) > 1
+
+    def _fact(self, link_id: str, body: dict[str, Any]) -> None:
+        before, after, fact = body["before"], body["after"], body["fact"]
+        if before != after and after not in MOVES[before]:
+            self.fail("orders_never_go_back", f"{link_id}: {before} -> {after} by {fact}")
+        effects = body["effects"]
+        if fact in {"not_sent", "absence_proven", "nothing_found", "retry_due"} and not self.world.power_cut:
+            if fact in {"not_sent", "absence_proven"}:
+                self._proof[link_id] = fact
+        if fact == "not_executed":
+            self._proof[link_id] = "refused"
+        if fact == "nothing_found" and self._proof.get(link_id) == "refused":
+            self._proof[link_id] = "refused, and one empty look-up"
+        if "SendCreate" in effects:
+            sends = self._sends[link_id] = self._sends.get(link_id, 0) + 1
+            proof = self._proof.pop(link_id, "")
+            good = proof in {"not_sent", "absence_proven", "refused, and one empty look-up"}
+            if sends > 1 and not good and not self.world.power_cut:
+                self.fail("no_second_create_before_proof", f"{link_id}: send {sends} after {proof or 'no proof'}")
+            self._proof[link_id] = proof
+
+    # Events.
+
+    def event(self, event: Event) -> None:
+        """No event says what the exchange's books do not."""
+        link_id = event.order_link_id
+        match event.type:
+            case EventType.ORDER_FILLED if event.execution is not None:
+                theirs = self.their_exec(event.exec_id)
+                if theirs is None:
+                    self.fail("events_agree_with_books", f"ORDER_FILLED {event.exec_id}: no such execution")
+                    return
+                if theirs.exec_type == "Funding":
+                    self.fail("events_agree_with_books", f"ORDER_FILLED {event.exec_id}: it is funding")
+                self._filled[link_id, event.exec_id] += 1
+                if self._filled[link_id, event.exec_id] > 1 and not self.world.power_cut:
+                    self.fail("each_fill_is_told_once", f"{link_id} {event.exec_id}")
+                if event.complete:
+                    self._shown_final(event, {"Filled"})
+            case EventType.ORDER_PLACED:
+                self._placed[link_id] += 1
+                if self._placed[link_id] > 1 and not self.world.power_cut:
+                    self.fail("each_order_is_placed_once", link_id)
+                if self.their_order(link_id) is None:
+                    self.fail("events_agree_with_books", f"ORDER_PLACED {link_id}: the exchange has none")
+            case EventType.ORDER_CANCELLED if event.reason != "resolved":
+                theirs = self.their_order(link_id)
+                if theirs is None or theirs.status not in _FINAL - {"Filled"}:
+                    self.fail("events_agree_with_books", f"ORDER_CANCELLED {link_id}: {_status(theirs)}")
+            case EventType.ORDER_REJECTED if event.reason != "resolved":
+                theirs = self.their_order(link_id)
+                if theirs is not None and theirs.status != "Rejected":
+                    self.fail("events_agree_with_books", f"ORDER_REJECTED {link_id}: {_status(theirs)}")
+            case EventType.RISK_BLOCKED:
+                if event.reason != "duplicate_id" and self.their_order(link_id) is not None:
+                    self.fail("events_agree_with_books", f"RISK_BLOCKED {link_id}: the exchange has it")
+            case EventType.FUNDING:
+                theirs = self.their_exec(event.exec_id)
+                if theirs is None or theirs.exec_type != "Funding":
+                    self.fail("events_agree_with_books", f"FUNDING {event.exec_id}: no funding there")
+            case _:
+                pass
+
+    def _shown_final(self, event: Event, statuses: set[str]) -> None:
+        theirs = self.their_order(event.order_link_id)
+        if theirs is None or theirs.status not in statuses:
+            self.fail("events_agree_with_books", f"{event.type} {event.order_link_id}: {_status(theirs)}")
+
+    # Handlers.
+
+    def observed(self, name: str, fields: dict[str, object]) -> None:
+        """No handler raises: every cell that can be reached is declared."""
+        if name not in {"actor.crash", "handler.failed"}:
+            return
+        error = str(fields.get("error", ""))
+        injected = "Killed" in error or ("JournalFull" in error and self.world.journal_failed) or (
+            "injected bug" in error and self.world.bugs
+        )
+        if not injected:
+            self.fail("no_handler_crashes", f"{fields}")
+
+    # Rows.
+
+    def frame_arrives(self, socket: SimSocket, raw: bytes) -> None:
+        """A live stream's executions must be accounted as soon as nothing moves any more."""
+        life = self.world.life
+        if life is None or socket.channel != "private" or life.sockets.newest is not socket:
+            return
+        if not life.plant.context.gate.streaming or b'"execution' not in raw[:40]:
+            return
+        frame = parse_frame(raw)
+        if isinstance(frame, Executions):
+            self._owed += [(row.category, row.symbol, row.exec_id) for row in frame.rows]
+
+    def _no_row_is_lost(self) -> None:
+        world = self.world
+        if world.kernel.held or world.life is None:
+            return
+        owed, self._owed = self._owed, []
+        if world.journal_failed or not world.life.plant.context.gate.streaming:
+            return
+        journal = world.life.journal
+        parked = {(entry.category, entry.symbol, entry.exec_id) for entry in journal.parked()}
+        for key in owed:
+            known = journal.knows_execution(*key) or key in parked
+            require(known, "no_row_is_lost", lambda key=key: f"execution {key} came over the stream and is nowhere")
+
+    def life_ends(self) -> None:
+        self._owed.clear()
+
+    # The strategy.
+
+    def submitted(self, n: int, signal: Signal, snapshot: OrderSnapshot) -> None:
+        """A ticket is of the signal's order."""
+        require(
+            snapshot.signal_id == signal.signal_id or snapshot.state is OrderState.DENIED,
+            "a_ticket_is_of_its_signal",
+            f"signal {n}: {snapshot}",
+        )
+
+    def clashed(self, signal: Signal, snapshot: OrderSnapshot) -> None:
+        """The same ID with another payload is denied."""
+        require(
+            snapshot.state is OrderState.DENIED,
+            "another_payload_is_denied",
+            lambda: f"{signal.signal_id} with another payload became {snapshot.state}",
+        )
+
+    # Quiet.
+
+    def restless(self) -> str:
+        """Why it is not quiet yet; empty when it is."""
+        world, life = self.world, self.world.life
+        if life is None:
+            return "no process"
+        context = life.plant.context
+        gate = context.gate
+        if not world.kernel.idle:
+            return "messages wait"
+        if world.net.in_flight:
+            return f"{world.net.in_flight} frames are under way"
+        if not (gate.streaming and gate.reconciled):
+            return f"not live: {gate.live_why}"
+        if life.entry is not None and (not life.entry.live or life.entry.waiting):
+            return f"trade stream: live {life.entry.live}, {life.entry.waiting} calls wait"
+        if life.pool.in_flight:
+            return f"{life.pool.in_flight} calls are out"
+        reconciler = actor_of(life, "reconciler")
+        if reconciler._pass is not None or any(not s.confirmed for s in reconciler._suspects.values()):
+            return "a comparison goes on"
+        if life.journal.parked():
+            return "executions are parked"
+        for slot in context.registry.slots():
+            why = self._open_end(slot.cell.snapshot)
+            if why:
+                return f"{slot.order_link_id} {why}"
+        return ""
+
+    def _open_end(self, snapshot: OrderSnapshot) -> str:
+        """Why an order is not at rest."""
+        if snapshot.state in {OrderState.ACKNOWLEDGED, OrderState.PARTIAL_FILL}:
+            return f"has a {snapshot.pending} out" if snapshot.pending else ""
+        theirs = self.their_order(snapshot.order_link_id)
+        if snapshot.state is OrderState.ERROR and self.world.bugs and theirs is not None and theirs.status not in _FINAL:
+            return ""
+        return f"is {snapshot.state} ({snapshot.reason})"
+
+    def at_quiet(self, when: str) -> None:
+        """Everything that must hold when nothing moves."""
+        for law in QUIET_LAWS:
+            law(self)
+        self.after_turn()
+
+    def all_ended(self) -> None:
+        """Every order was cancelled: every one has ended."""
+        for entry in self.world.journal.orders():
+            require(entry.settled, "every_order_ends", f"{entry.order_link_id} is {entry.state}")
+
+    def at_the_end(self) -> None:
+        """The last look: the journal gives the same again, and nothing is left running."""
+        for law in END_LAWS:
+            law(self)
+
+
+def _status(order: TheirOrder | None) -> str:
+    return "the exchange has none" if order is None else f"the exchange says {order.status}"
+
+
+def actor_of(life: Any, name: str) -> Any:
+    """A shared actor of a process."""
+    for box in life.process.mailboxes:
+        if box.name == name:
+            return box.actor
+    raise KeyError(name)
+
+
+# The laws of quiet points.
+
+
+def one_order_or_one_denial(laws: Laws) -> None:
+    """Each signal is exactly one order, or one stated denial."""
+    world = laws.world
+    there = Counter(order.order_link_id for order in world.account.orders.values() if order.order_link_id)
+    splits = {"same"} & {world.config["behaviour"].get("split_link_id", "")}
+    for n, signal in world.signals.items():
+        from tests.simulator.world import link_of
+
+        link_id = link_of(signal)
+        entry = world.journal.order(link_id)
+        if entry is None:
+            require(
+                world.journal_failed, "one_order_or_one_denial", f"signal {n}: neither an order nor a denial"
+            )
+            continue
+        count = there.get(link_id, 0)
+        require(count <= 1 or splits, "one_order_or_one_denial", f"signal {n}: {count} orders at the exchange")
+        if entry.state == "DENIED":
+            body = orjson.loads(entry.body)
+            require(body.get("deny_reason"), "one_order_or_one_denial", f"signal {n}: denied without a reason")
+            require(count == 0, "one_order_or_one_denial", f"signal {n}: denied here, {count} orders there")
+    ours = {entry.order_link_id for entry in world.journal.orders()}
+    for link_id in there:
+        if not link_id.startswith("child-"):
+            require(
+                link_id in ours or "-" in link_id, "one_order_or_one_denial", f"{link_id} is only at the exchange"
+            )
+
+
+def orders_are_equal(laws: Laws) -> None:
+    """Every order has the status, the quantity and the executed quantity that the exchange shows."""
+    world = laws.world
+    for entry in world.journal.orders():
+        order = plain.loads(Order | OrderSnapshot, entry.body)
+        theirs = laws.their_order(entry.order_link_id)
+        snapshot = order.snapshot() if isinstance(order, Order) else order
+        if snapshot.state is OrderState.DENIED:
+            continue
+        what = f"{entry.order_link_id} {snapshot.state} {snapshot.outcome} {snapshot.cum_exec_qty}/{snapshot.qty}"
+        if theirs is None:
+            require(
+                snapshot.outcome is OrderState.REJECTED, "orders_are_equal", f"{what}: the exchange never had it"
+            )
+            continue
+        seen = f"{theirs.status} {theirs.cum_qty}/{theirs.qty}"
+        resolved = isinstance(order, Order) and order.gap_accepted
+        if theirs.status in _FINAL and not resolved:
+            require(snapshot.outcome in outcomes_of(theirs), "orders_are_equal", f"{what}, there {seen}")
+        elif not resolved:
+            alive = {OrderState.ACKNOWLEDGED, OrderState.PARTIAL_FILL}
+            if world.bugs:
+                alive.add(OrderState.ERROR)
+            require(snapshot.state in alive, "orders_are_equal", f"{what}, there {seen}")
+            require(snapshot.qty == theirs.qty, "orders_are_equal", f"{what}, there {seen}")
+            if theirs.order_type == "Limit":
+                require(snapshot.price == theirs.price, "orders_are_equal", f"{what} at {snapshot.price}, {theirs.price}")
+        require(
+            snapshot.cum_exec_qty == laws.their_sum(entry.order_link_id) or laws._is_split(entry.order_link_id),
+            "orders_are_equal",
+            f"{what}, there {seen}",
+        )
+
+
+def outcomes_of(theirs: TheirOrder) -> set[OrderState]:
+    """What an ended order of the exchange may be here."""
+    if theirs.status == "Filled":
+        return {OrderState.FILLED}
+    if theirs.status == "Rejected":
+        return {OrderState.CANCELLED} if theirs.cum_qty else {OrderState.REJECTED, OrderState.CANCELLED}
+    return {OrderState.CANCELLED}
+
+
+def executions_are_equal(laws: Laws) -> None:
+    """The exchange's executions are ours, each once."""
+    world = laws.world
+    first_ms = int(world.journal.mark("first_start_ms") or 0)
+    theirs = {
+        (e.instrument.category, e.symbol, e.exec_id) for e in world.account.executions if e.exec_ms >= first_ms
+    }
+    ours = [(e.category, e.symbol, e.exec_id) for e in world.journal.executions()]
+    require(len(ours) == len(set(ours)), "executions_are_equal", "an execution is there twice")
+    early = {(e.instrument.category, e.symbol, e.exec_id) for e in world.account.executions if e.exec_ms < first_ms}
+    missing, extra = theirs - set(ours), set(ours) - theirs - early
+    require(not missing and not extra, "executions_are_equal", lambda: f"only there {missing}, only here {extra}")
+
+
+def positions_are_equal(laws: Laws) -> None:
+    """Every position has the exchange's side and size."""
+    world = laws.world
+    life = world.life
+    assert life is not None
+    theirs = {
+        (p.instrument.category, p.instrument.symbol, p.position_idx): p.signed
+        for p in world.account.positions.values()
+        if p.signed
+    }
+    ours = {
+        (str(key[0]), key[1], key[2]): position.size * (position.side.sign if position.side else 0)
+        for key, position in life.plant.context.positions.items()
+        if position.size
+    }
+    require(theirs == ours, "positions_are_equal", lambda: f"there {theirs}, here {ours}")
+
+
+def nothing_is_orphaned(laws: Laws) -> None:
+    """Each order that is open has its actor, each actor its order; no row waits for an owner, no call for an answer."""
+    life = laws.world.life
+    assert life is not None
+    context = life.plant.context
+    slots = {slot.order_link_id for slot in context.registry.slots()}
+    actors = set(actor_of(life, "supervisor")._actors)
+    require(slots == actors, "nothing_is_orphaned", lambda: f"orders {slots}, actors of {actors}")
+    open_here = {entry.order_link_id for entry in life.journal.unsettled_orders()}
+    require(open_here <= slots, "nothing_is_orphaned", lambda: f"open {open_here}, tracked {slots}")
+    alive = {ref.actor_urn for ref in life.process.refs if ref.is_alive()}
+    expected = len(life.plant.actors) + len(slots)
+    require(len(alive) == expected, "nothing_is_orphaned", lambda: f"{len(alive)} actors live, expected {expected}")
+    registered = {ref.actor_urn for ref in pykka.ActorRegistry.get_all()}
+    require(alive <= registered, "nothing_is_orphaned", "an actor is not in pykka's registry")
+    for box in life.process.mailboxes:
+        if box.actor is not None:
+            require(box.empty(), "no_message_is_lost", lambda box=box: f"{box}: {box.peek()}")
+    require(actor_of(life, "gateway")._waiting == 0, "nothing_is_orphaned", "calls wait in the gateway")
+
+
+def no_timer_is_left_over(laws: Laws) -> None:
+    """Only orders that are open have timers."""
+    life = laws.world.life
+    assert life is not None
+    slots = {slot.order_link_id for slot in life.plant.context.registry.slots()}
+    shared = {"gateway", "stream", "trade", "reconciler", "portfolio", "supervisor", "breaker"}
+    for key in life.process.armed:
+        if key[0] in shared:
+            continue
+        fine = key[0] in slots or key[1] in {"query", "retry"}
+        require(fine, "no_timer_is_left_over", lambda key=key: f"timer {key}")
+
+
+def tickets_show_the_journal(laws: Laws) -> None:
+    """Whoever holds a ticket sees what the journal has."""
+    life = laws.world.life
+    assert life is not None
+    for n, cell in life.cells.items():
+        entry = life.journal.order(cell.snapshot.order_link_id)
+        if entry is not None:
+            require(
+                cell.snapshot.state == entry.state,
+                "tickets_show_the_journal",
+                lambda n=n, cell=cell, entry=entry: f"signal {n}: ticket {cell.snapshot.state}, journal {entry.state}",
+            )
+
+
+def a_second_look_finds_nothing(laws: Laws) -> None:
+    """To compare again changes nothing and says nothing."""
+    world = laws.world
+    life = world.life
+    assert life is not None
+    report = world.reconcile()
+    require(report is not None and report.complete, "a_second_look_finds_nothing", lambda: f"first look: {report}")
+    require(report is None or not report.left, "a_second_look_finds_nothing", lambda: f"first look: {report}")
+    events = life.events
+    again = world.reconcile()
+    require(
+        again is not None and again.complete and not again.found and not again.left,
+        "a_second_look_finds_nothing",
+        lambda: f"{again}",
+    )
+    require(events == life.events, "a_second_look_finds_nothing", "it made events")
+
+
+QUIET_LAWS = (
+    one_order_or_one_denial,
+    orders_are_equal,
+    executions_are_equal,
+    positions_are_equal,
+    nothing_is_orphaned,
+    no_timer_is_left_over,
+    tickets_show_the_journal,
+    a_second_look_finds_nothing,
+)
+
+
+# The laws of the end.
+
+
+def the_chain_holds(laws: Laws) -> None:
+    """No record of the journal was changed or is missing."""
+    broken = laws.world.journal.verify_chain()
+    require(broken is None, "the_chain_holds", f"record {broken}")
+
+
+def replay_gives_the_same(laws: Laws) -> None:
+    """The facts of the journal, given to the machine again, make the same orders and the same positions."""
+    world = laws.world
+    life = world.life
+    assert life is not None
+    policy = life.plant.context.policy
+    orders: dict[str, Order] = {}
+    for entry in world.journal.orders():
+        order = plain.loads(Order | OrderSnapshot, entry.body)
+        if isinstance(order, Order):
+            orders[entry.order_link_id] = Order.of(order.request)
+    for record in world.journal.records(kind="fact"):
+        body = orjson.loads(record.body)
+        fact = plain.from_plain(Fact, body["what"])
+        order = orders[record.order_link_id]
+        applied = apply(order, fact, record.at_ms, policy, unit=body["unit"])  # type: ignore[arg-type]
+        same = (applied.fact, applied.before, applied.order.state) == (body["fact"], body["before"], body["after"])
+        require(same, "replay_gives_the_same", lambda body=body, applied=applied: f"{body}, again {applied}")
+        orders[record.order_link_id] = applied.order
+    for entry in world.journal.orders():
+        if entry.order_link_id in orders:
+            again = plain.dumps(orders[entry.order_link_id])
+            require(again == entry.body, "replay_gives_the_same", lambda e=entry, a=again: f"{e.body}\nagain\n{a}")
+    books = restore_books(world.journal, life.plant.context.instruments)
+    ours = {key: _sized(position) for key, position in life.plant.context.positions.items() if position.size}
+    theirs = {key: _sized(book.snapshot) for key, book in books.items() if book.snapshot.size}
+    require(ours == theirs, "replay_gives_the_same", lambda: f"positions {ours}, again {theirs}")
+
+
+def _sized(position: Any) -> tuple[Any, ...]:
+    return position.side, position.size, position.avg_price, position.realised_pnl, position.fees, position.funding
+
+
+END_LAWS = (the_chain_holds, replay_gives_the_same)
+
+__all__ = ["END_LAWS", "MOVES", "QUIET_LAWS", "ExecType", "Laws", "Violation"]

@@ -1,0 +1,547 @@
+"""
+The network between the router and the exchange's engine, in virtual time: delays, losses, cuts, refusals.
+
+`Net` is the only way to the engine. A request that has left goes on its way whatever becomes of the router; what comes
+back finds the router alive or not. Bytes on one connection keep their order, as TCP has it; connections do not wait for
+each other. What the exchange itself loses, doubles or reorders is a fault of the engine.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Literal
+
+import attrs
+import orjson
+
+from hean.actors.stream import Received
+from hean.actors.trade import TradeEntry, told
+from hean.bybit.answers import Answer, judge
+from hean.bybit.auth import Credentials, request_headers
+from hean.bybit.codec import dump_body, parse_frame, query
+from hean.bybit.endpoints import path_of
+from hean.bybit.retcodes import Channel, classify
+from hean.bybit.trade import parse_reply
+from hean.core.calls import Call, CreateOrder, Group, Phase, Reply, group_of
+from hean.core.session_facts import Closed, Opened
+from hean.core.types import Ms
+from tests.exchange.engine import Engine
+from tests.exchange.wire import Close, Delivery, Hangup, Request, Send
+from tests.exchange.wire import Reply as HttpReply
+from tests.simulator.runtime import Kernel, Process, SimMailbox
+
+Tell = Callable[..., None]
+Settle = Callable[[Reply], None]
+
+
+@attrs.define(kw_only=True)
+class Weather:
+    """
+    How the network is now; the plan changes it.
+
+    Attributes:
+        least_ms: one way, at least.
+        spread_ms: one way, how much more at most.
+        spike: how often one way takes `spike_ms` more.
+        unreachable: HTTP connections that fail before a byte.
+        lost_there: requests that never arrive, over a connection that then breaks.
+        lost_back: answers that never arrive, over a connection that then breaks.
+        stuck: requests of which nothing is heard until the deadline, arrived or not.
+        refused: WebSocket handshakes that fail.
+        half_sent: sends on a WebSocket that break the connection.
+    """
+
+    least_ms: int = 1
+    spread_ms: int = 20
+    spike: float = 0.0
+    spike_ms: int = 2_000
+    unreachable: float = 0.0
+    lost_there: float = 0.0
+    lost_back: float = 0.0
+    stuck: float = 0.0
+    refused: float = 0.0
+    half_sent: float = 0.0
+
+
+class Net:
+    """
+    The engine behind its network.
+
+    Args:
+        kernel: makes things happen.
+        engine: the exchange.
+        rng: of delays and losses.
+        story: is told what happens; None for nobody.
+    """
+
+    def __init__(self, kernel: Kernel, engine: Engine, rng: random.Random, story: Tell | None) -> None:
+        self.kernel = kernel
+        self.engine = engine
+        self.weather = Weather()
+        self.story = story
+        self.on_create: Callable[[str, str], None] = lambda link_id, channel: None
+        self.on_row: Callable[[SimSocket, bytes], None] = lambda socket, raw: None
+        self.in_flight = 0
+        self.hit: dict[str, int] = {}
+        self._unit = rng.random
+        self._sockets: dict[int, SimSocket] = {}
+        self._connections = 0
+        self._tick_ms: int | None = None
+
+    def tell(self, what: str, **fields: Any) -> None:
+        if self.story is not None:
+            self.story(what, **fields)
+
+    def strikes(self, name: str) -> bool:
+        """Whether this misfortune happens now."""
+        chance: float = getattr(self.weather, name)
+        if chance and self._unit() < chance:
+            self.hit[name] = self.hit.get(name, 0) + 1
+            return True
+        return False
+
+    def delay_ms(self) -> int:
+        weather = self.weather
+        delay_ms = weather.least_ms + int(self._unit() * (weather.spread_ms + 1))
+        return delay_ms + weather.spike_ms if self.strikes("spike") else delay_ms
+
+    # The engine.
+
+    def http(self, request: Request) -> HttpReply | Hangup:
+        """Hand a request to the engine now; what it pushes goes its way."""
+        answer: HttpReply | Hangup | None = None
+        for delivery in self.engine.handle(request, self.kernel.now_ms):
+            if isinstance(delivery, HttpReply | Hangup):
+                answer = delivery
+            else:
+                self._post(delivery)
+        self.arm()
+        assert answer is not None
+        return answer
+
+    def control(self, method: str, name: str, params: dict[str, Any] | None = None) -> Any:
+        """
+        One call of the control API, at once.
+
+        Raises:
+            ValueError: it was refused; nothing has changed.
+        """
+        body = orjson.dumps(params) if params else b""
+        answer = self.http(Request(channel="control", method=method, path=f"/control/{name}", body=body))
+        assert isinstance(answer, HttpReply)
+        told_ = orjson.loads(answer.body)
+        if answer.status != 200:
+            raise ValueError(f"{name} {params}: {told_}")
+        return told_
+
+    def arm(self) -> None:
+        """See that the engine gets its time when it has something to do."""
+        due_ms = self.engine.next_due_ms()
+        if due_ms is None or (self._tick_ms is not None and self._tick_ms <= due_ms):
+            return
+        self._tick_ms = due_ms
+        self.kernel.at(due_ms, lambda: self._tick(due_ms))
+
+    def _tick(self, due_ms: int) -> None:
+        if self._tick_ms == due_ms:
+            self._tick_ms = None
+        self.deliver(self.engine.tick(self.kernel.now_ms))
+
+    def deliver(self, deliveries: list[Delivery]) -> None:
+        for delivery in deliveries:
+            self._post(delivery)
+        self.arm()
+
+    def _post(self, delivery: Delivery) -> None:
+        if isinstance(delivery, Send | Close):
+            if delivery.delay_ms:
+                self.kernel.at(self.kernel.now_ms + delivery.delay_ms, lambda: self._emit(delivery))
+            else:
+                self._emit(delivery)
+
+    def _emit(self, delivery: Send | Close) -> None:
+        socket = self._sockets.get(delivery.connection_id)
+        if socket is not None:
+            socket.incoming(delivery.text if isinstance(delivery, Send) else None)
+
+    # WebSockets.
+
+    def connect(self, socket: SimSocket) -> int:
+        self._connections += 1
+        self._sockets[self._connections] = socket
+        return self._connections
+
+    def disconnect(self, connection_id: int) -> None:
+        if self._sockets.pop(connection_id, None) is not None:
+            self.deliver(self.engine.closed(connection_id, self.kernel.now_ms))
+
+    def gone(self, connection_id: int) -> None:
+        """The exchange has ended that connection itself."""
+        self._sockets.pop(connection_id, None)
+
+    def stands(self, connection_id: int) -> bool:
+        return connection_id in self._sockets
+
+    @property
+    def connections(self) -> list[SimSocket]:
+        """Those that stand, as the exchange sees it."""
+        return list(self._sockets.values())
+
+
+class SimSocket:
+    """
+    One WebSocket: FIFO each way, opened and closed as `bybit.stream.Socket` tells it.
+
+    Args:
+        on_opened, on_frame, on_closed: as there.
+    """
+
+    def __init__(
+        self,
+        net: Net,
+        process: Process,
+        channel: Literal["private", "trade"],
+        *,
+        on_opened: Callable[[], None],
+        on_frame: Callable[[bytes], None],
+        on_closed: Callable[[str], None],
+    ) -> None:
+        self.channel = channel
+        self.open = False
+        self.over = False
+        self.frames = 0
+        self._net = net
+        self._process = process
+        self._on_opened = on_opened
+        self._on_frame = on_frame
+        self._on_closed = on_closed
+        self._connection_id = 0
+        self._last_in_ms = self._last_out_ms = 0
+        self._inbound: deque[str | None] = deque()
+        self._outbound: deque[str | None] = deque()
+        net.kernel.at(net.kernel.now_ms + net.delay_ms(), self._shake_hands)
+
+    def _shake_hands(self) -> None:
+        net = self._net
+        if self.over:
+            return
+        if net.strikes("refused"):
+            self._end("handshake refused by the network")
+            return
+        self._connection_id = net.connect(self)
+        refusals = net.engine.opened(self._connection_id, self.channel, "", net.kernel.now_ms)
+        if refusals:
+            net.gone(self._connection_id)
+            self._end("expected the status 101 of a WebSocket, was 503")
+            return
+        net.deliver([])
+        net.kernel.at(net.kernel.now_ms + net.delay_ms(), self._opened)
+
+    def _opened(self) -> None:
+        if not self.over and self._process.alive:
+            self.open = True
+            self._net.tell("ws.open", channel=self.channel, connection=self._connection_id)
+            self._on_opened()
+
+    # Out.
+
+    def send(self, text: str) -> Phase:
+        self._process.require_alive()
+        net = self._net
+        if not self.open or self.over:
+            return Phase.BEFORE_SEND
+        if net.strikes("half_sent"):
+            # Nobody knows whether the peer got the whole frame: it did, or it did not.
+            if net._unit() < 0.5:
+                self._note_create(text)
+                self._travel(text)
+            self._end("sending failed: BrokenPipeError")
+            return Phase.SENDING
+        self._note_create(text)
+        self._travel(text)
+        return Phase.AFTER_SEND
+
+    def _note_create(self, text: str) -> None:
+        if self.channel == "trade":
+            frame = orjson.loads(text)
+            if frame["op"] == "order.create":
+                self._net.on_create(frame["args"][0]["orderLinkId"], "trade")
+
+    def _travel(self, text: str | None) -> None:
+        """Send a frame on its way, or the end of the connection (None), each behind what went before."""
+        net = self._net
+        due_ms = self._last_out_ms = max(net.kernel.now_ms + net.delay_ms(), self._last_out_ms)
+        self._outbound.append(text)
+        net.in_flight += 1
+        net.kernel.at(due_ms, self._leave)
+
+    def _leave(self) -> None:
+        net, connection_id = self._net, self._connection_id
+        net.in_flight -= 1
+        text = self._outbound.popleft()
+        if text is None:
+            net.disconnect(connection_id)
+        elif net.stands(connection_id):
+            net.tell("ws.out", channel=self.channel, text=text)
+            request = Request(channel=self.channel, body=text.encode(), connection_id=connection_id)
+            net.deliver(net.engine.handle(request, net.kernel.now_ms))
+
+    # In.
+
+    def incoming(self, text: str | None) -> None:
+        """A frame of the exchange, or its end of the connection (None), is on its way to us."""
+        net = self._net
+        due_ms = self._last_in_ms = max(net.kernel.now_ms + net.delay_ms(), self._last_in_ms)
+        self._inbound.append(text)
+        net.in_flight += 1
+        net.kernel.at(due_ms, self._arrive)
+        if text is None:
+            net.gone(self._connection_id)
+
+    def _arrive(self) -> None:
+        net = self._net
+        net.in_flight -= 1
+        text = self._inbound.popleft()
+        if self.over or not self._process.alive:
+            return
+        if text is None:
+            self._end("closed by the exchange")
+            return
+        self.frames += 1
+        raw = text.encode()
+        net.tell("ws.in", channel=self.channel, text=text)
+        net.on_row(self, raw)
+        self._on_frame(raw)
+
+    # The end.
+
+    def close(self, why: str) -> None:
+        self._end(why)
+
+    def cut(self) -> None:
+        """The connection breaks: we notice at once, the exchange a little later; what was under way is lost."""
+        self._outbound = deque(None for _ in self._outbound)
+        self._end("ConnectionResetError")
+
+    def join(self, timeout_s: float) -> bool:
+        return True
+
+    def _end(self, why: str) -> None:
+        if self.over:
+            return
+        self.over, self.open = True, False
+        net = self._net
+        net.tell("ws.closed", channel=self.channel, connection=self._connection_id, why=why)
+        self._travel(None)
+        if self._process.alive:
+            # Told by the reader's thread, a moment later.
+            net.kernel.at(net.kernel.now_ms, lambda: self._on_closed(why) if self._process.alive else None)
+
+
+class SimSockets:
+    """Opens connections to the private stream."""
+
+    def __init__(self, net: Net, process: Process) -> None:
+        self._net = net
+        self._process = process
+        self.newest: SimSocket | None = None
+
+    def open(self, generation: int, mailbox: SimMailbox) -> SimSocket:
+        self.newest = SimSocket(
+            self._net,
+            self._process,
+            "private",
+            on_opened=lambda: mailbox.tell(Opened(generation=generation)),
+            on_frame=lambda raw: mailbox.tell(Received(generation=generation, frame=parse_frame(raw))),
+            on_closed=lambda why: mailbox.tell(Closed(generation=generation, why=why)),
+        )
+        return self.newest
+
+
+class SimTradeSockets:
+    """Opens connections to the trade stream."""
+
+    def __init__(self, net: Net, process: Process, entry: TradeEntry) -> None:
+        self._net = net
+        self._process = process
+        self._entry = entry
+
+    def open(self, generation: int, mailbox: SimMailbox) -> SimSocket:
+        return SimSocket(
+            self._net,
+            self._process,
+            "trade",
+            on_opened=lambda: mailbox.tell(Opened(generation=generation)),
+            on_frame=lambda raw: told(self._entry, mailbox, generation, parse_reply(raw)),
+            on_closed=lambda why: mailbox.tell(Closed(generation=generation, why=why)),
+        )
+
+
+class SimPool:
+    """
+    The senders: calls over HTTP, each built, signed and read by the code of production.
+
+    Args:
+        net: to the exchange.
+        process: that the senders are threads of.
+        credentials: sign.
+        exchange_ms: the exchange's clock as well as it is known.
+        recv_window_ms: goes with each request.
+        size: senders.
+        before_send: is called when a call is about to leave.
+    """
+
+    def __init__(
+        self,
+        net: Net,
+        process: Process,
+        credentials: Credentials,
+        *,
+        exchange_ms: Callable[[], int],
+        recv_window_ms: int,
+        size: int,
+        before_send: Callable[[Call], None],
+        after_send: Callable[[Call], None],
+    ) -> None:
+        self._net = net
+        self._process = process
+        self._credentials = credentials
+        self._exchange_ms = exchange_ms
+        self._recv_window_ms = recv_window_ms
+        self._size = size
+        self._before_send = before_send
+        self._after_send = after_send
+        self.in_flight = 0
+
+    def room(self, call: Call) -> bool:
+        kept = 1 if isinstance(call, CreateOrder) and self._size > 1 else 0
+        return self.in_flight < self._size - kept
+
+    def over_http(self, call: Call) -> bool:
+        return True
+
+    def hang_up(self) -> None:
+        return
+
+    def perform(self, call: Call, timeout_s: float, answer: Settle) -> None:
+        net, process, kernel = self._net, self._process, self._net.kernel
+        process.require_alive()
+        self.in_flight += 1
+        self._before_send(call)
+        deadline_ms = kernel.now_ms + int(timeout_s * 1000)
+        settled = False
+
+        def settle(reply: Reply) -> None:
+            nonlocal settled
+            if not settled and process.alive:
+                settled = True
+                self.in_flight -= 1
+                answer(reply)
+
+        def fail(due_ms: int, phase: Phase, why: str, sent_ms: Ms | None) -> None:
+            def late() -> None:
+                verdict = classify(channel=Channel.REST, group=group_of(call), phase=phase, ret_msg=why)
+                settle(Reply(call=call, verdict=verdict, sent_ms=sent_ms, received_ms=process.now_ms()))
+
+            kernel.at(min(due_ms, deadline_ms), late)
+
+        if net.strikes("unreachable"):
+            fail(kernel.now_ms + net.delay_ms(), Phase.BEFORE_SEND, "ConnectionRefusedError", None)
+            return
+        request, text = self._request(call)
+        sent_ms = process.now_ms()
+        if isinstance(call, CreateOrder):
+            net.on_create(call.request.order_link_id, "rest")
+        fail(deadline_ms, Phase.AFTER_SEND, "DeadlinePassed", sent_ms)
+        self._after_send(call)
+        if net.strikes("lost_there"):
+            fail(kernel.now_ms + 2 * net.delay_ms(), Phase.AFTER_SEND, "ConnectionResetError", sent_ms)
+            return
+        stuck = net.strikes("stuck")
+        net.in_flight += 1
+
+        def arrive() -> None:
+            net.in_flight -= 1
+            http = net.http(request)
+            name = f"{request.method} {request.path}"
+            if isinstance(http, Hangup):
+                net.tell("http", call=name, query=request.query or request.body, answer="hangup")
+                fail(kernel.now_ms + http.delay_ms + net.delay_ms(), Phase.AFTER_SEND, "RemoteDisconnected", sent_ms)
+                return
+            net.tell("http", call=name, query=request.query or request.body, answer=http.status, body=http.body[:600])
+            if stuck or net.strikes("lost_back"):
+                due_ms = deadline_ms if stuck else kernel.now_ms + net.delay_ms()
+                fail(due_ms, Phase.AFTER_SEND, "ConnectionResetError", sent_ms)
+                return
+            net.in_flight += 1
+
+            def come_back() -> None:
+                net.in_flight -= 1
+                if process.alive and not settled:
+                    settle(self._reply(call, judge(call, http.status, http.headers.items(), http.body), sent_ms, text))
+
+            kernel.at(kernel.now_ms + http.delay_ms + net.delay_ms(), come_back)
+
+        kernel.at(kernel.now_ms + net.delay_ms(), arrive)
+
+    def _request(self, call: Call) -> tuple[Request, str]:
+        method, path = path_of(call)
+        if method == "POST":
+            payload, body = dump_body(call), dump_body(call).encode()
+            text = f"{method} {path} {payload}"
+        else:
+            path, payload = query(call)
+            body = b""
+            text = f"{method} {path}?{payload}"
+        headers: dict[str, str] = {}
+        if group_of(call) is not Group.PUBLIC:
+            headers = request_headers(
+                self._credentials,
+                timestamp_ms=self._exchange_ms(),
+                recv_window_ms=self._recv_window_ms,
+                payload=payload,
+            )
+        return (
+            Request(
+                channel="http",
+                method=method,
+                path=path,
+                query="" if body else payload,
+                headers={name.lower(): value for name, value in headers.items()},
+                body=body,
+            ),
+            text,
+        )
+
+    def _reply(self, call: Call, answer: Answer, sent_ms: Ms, text: str) -> Reply:
+        redact = self._credentials.redact
+        return Reply(
+            call=call,
+            verdict=attrs.evolve(answer.verdict, ret_msg=redact(answer.verdict.ret_msg)),
+            result=answer.result,
+            budget=answer.budget,
+            sent_ms=sent_ms,
+            received_ms=self._process.now_ms(),
+            server_ms=answer.server_ms,
+            channel=Channel.REST.value,
+            request_text=text,
+            reply_text=redact(answer.text),
+        )
+
+
+class SimClient:
+    """The blocking client of the start-up: the caller waits while everything else goes on."""
+
+    def __init__(self, pool: SimPool, process: Process) -> None:
+        self._pool = pool
+        self._process = process
+
+    def perform(self, call: Call, *, timeout_s: float) -> Reply:
+        replies: list[Reply] = []
+        self._pool.perform(call, timeout_s, replies.append)
+        kernel = self._process.kernel
+        kernel.run_until(kernel.now_ms + 600_000, lambda: bool(replies) or not self._process.alive)
+        self._process.require_alive()
+        return replies[0]

@@ -1,0 +1,694 @@
+"""
+One world: the exchange, the network, the router in one process after another, a strategy, an operator, and bad luck.
+
+`World(plan).run()` plays a plan to its end, and asks the laws at each step and at each quiet point.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import attrs
+
+from hean.actors.clock import ExchangeClock
+from hean.actors.messages import ReconcileAsked
+from hean.actors.pool import Wires
+from hean.actors.ports import Ports
+from hean.actors.registry import Cell
+from hean.actors.trade import TradeEntry
+from hean.assembly import Plant, assemble
+from hean.bybit.auth import Credentials
+from hean.core import checks
+from hean.core.breaker_facts import HaltAsked, ResumeAsked
+from hean.core.calls import Call, CancelAll
+from hean.core.facts import AmendAsked, CancelAsked, Resolved
+from hean.core.ids import order_link_id
+from hean.core.reconcile import Report
+from hean.core.types import Category, Denial, Event, OrderState, OrderType, Reaction, Side, Signal, TimeInForce
+from hean.errors import AuthRefused, RemoteError
+from hean.journal import Batch, Committed
+from hean.settings import (
+    BreakerSettings,
+    BybitSettings,
+    ClockSettings,
+    Entry,
+    OrderSettings,
+    ReconcileSettings,
+    Settings,
+    StreamSettings,
+)
+from hean.setup import prepare
+from tests.exchange.engine import API_KEY, API_SECRET, Engine
+from tests.exchange.faults import AT_ONCE
+from tests.simulator.coverage import Coverage
+from tests.simulator.journal import Disk, SimJournal
+from tests.simulator.laws import Laws, Violation
+from tests.simulator.network import Net, SimClient, SimPool, SimSockets, SimTradeSockets, Weather
+from tests.simulator.plan import Action, Args, Plan
+from tests.simulator.runtime import Kernel, Killed, Process, SimMailbox
+from tests.simulator.story import Story
+
+START_MS = 1_720_000_000_000
+QUIET_MS = 600_000
+"""Every world is quiet this long after the last fault, or something is stuck."""
+SETTLE_MS = 3_000
+_OURS = frozenset(
+    {"submit", "replay", "clash", "cancel", "amend", "cancel_all", "halt", "resume", "kill", "reconcile", "resolve"}
+)
+
+
+class Bug:
+    """A message that no actor knows: a handler of its own would raise as well."""
+
+    def __repr__(self) -> str:
+        return "an injected bug"
+
+
+@attrs.define
+class Life:
+    """One process of the router, wired."""
+
+    process: Process
+    journal: SimJournal
+    plant: Plant
+    pool: SimPool
+    entry: TradeEntry | None
+    sockets: SimSockets
+    cells: dict[int, Cell] = attrs.Factory(dict)
+    events: int = 0
+
+
+@attrs.define
+class Crash:
+    """A death that waits for its moment."""
+
+    point: str
+    nth: int
+    action: Action
+
+
+class World:
+    """
+    A plan, played.
+
+    Args:
+        plan: what happens.
+        story: is told everything; None for silence.
+        coverage: counts what was reached.
+    """
+
+    def __init__(self, plan: Plan, story: Story | None = None, coverage: Coverage | None = None) -> None:
+        self.plan = plan
+        self.config: Args = plan.config
+        self.coverage = coverage or Coverage()
+        self.kernel = Kernel(random.Random(f"order {plan.seed}"), START_MS)
+        self.kernel.lag = self.config["lag"]
+        self.engine = Engine(seed=plan.seed, limits=self.config["limits"])
+        self.story = story
+        self.net = Net(
+            self.kernel, self.engine, random.Random(f"net {plan.seed}"), None if story is None else self._tell
+        )
+        self.account = self.engine.venue.accounts[API_KEY]
+        self._unit = random.Random(f"unit {plan.seed}").random
+        self._draw = random.Random(f"draw {plan.seed}").random
+        keep = max((action.args["lost_commits"] for action in plan.actions if action.kind == "crash"), default=0)
+        self.disk = Disk(keep)
+        self.settings = settings_of(self.config)
+        self.credentials = Credentials(api_key=API_KEY, api_secret=API_SECRET)
+        self.life: Life | None = None
+        self.dying: Process | None = None
+        self.signals: dict[int, Signal] = {}
+        self.unsure: set[int] = set()
+        """Signals of which the strategy cannot know whether they were taken."""
+        self.lost_intents: set[str] = set()
+        """Orders whose intent a power cut took back."""
+        self.power_cut = False
+        self.journal_failed = False
+        self.bugs = 0
+        self.calm = False
+        self._late: list[Action] = []
+        self._crashes: list[Crash] = []
+        self._restart: Action | None = None
+        self._weather_until = 0
+        self.laws = Laws(self)
+        self.kernel.after_turn = self.laws.after_turn
+        self.net.on_create = self.laws.create_leaves
+        self.net.on_row = self.laws.frame_arrives
+
+    # Telling.
+
+    def _tell(self, what: str, **fields: Any) -> None:
+        if self.story is not None:
+            self.story.tell(self.kernel.now_ms - START_MS, what, fields)
+
+    # Running.
+
+    def run(self) -> None:
+        """
+        Play the plan to its end.
+
+        Raises:
+            Violation: a law was broken.
+        """
+        try:
+            self._play()
+        finally:
+            for life in (self.life,):
+                if life is not None:
+                    life.process.kill()
+            self.disk.close()
+
+    def _play(self) -> None:
+        self._open_market()
+        self._boot()
+        for action in self.plan.actions:
+            if action.kind not in _OURS:
+                self.kernel.at(START_MS + action.at_ms, lambda action=action: self._happen(action))
+        for action in self.plan.actions:
+            if action.kind in _OURS:
+                self._live_until(START_MS + action.at_ms)
+                self._act(action)
+        self._live_until(START_MS + self.plan.length_ms)
+        self._quiet("the faults are over")
+        match self.config["finale"]:
+            case "close":
+                self._close_all()
+            case "restart":
+                self._die(Action(0, "crash", {"down_ms": 100, "lost_commits": 0, "offset_ms": 0}), "finale")
+                self._quiet("after a restart")
+        self.laws.at_the_end()
+        self._harvest()
+
+    def _open_market(self) -> None:
+        net = self.net
+        if self.config["behaviour"]:
+            net.control("POST", "behaviour", self.config["behaviour"])
+        net.control("POST", "behaviour", {"ip_ban_ms": int(self.config["ban_silence_s"] * 1000)})
+        if self.config["hedged"]:
+            self.account.hedged.add(("linear", "BTCUSDT"))
+        if self.config["opening"]:
+            args = {"symbol": "BTCUSDT", "side": "Buy", "qty": "0.05"}
+            if self.config["hedged"]:
+                args["position_idx"] = 1  # type: ignore[assignment]
+            net.control("POST", "faults", {"fault": "foreign_order", "args": args})
+        net.weather = Weather(spread_ms=self.config["spread_ms"])
+
+    def _live_until(self, due_ms: int) -> None:
+        """Let the world go on; whenever the process died, start another."""
+        while self.kernel.now_ms < due_ms or self.dying is not None:
+            self.kernel.run_until(due_ms, lambda: self.dying is not None)
+            if self.dying is None:
+                return
+            self._rise()
+
+    def _rise(self) -> None:
+        """Wait as long as the process stays down, then start it again."""
+        while self.dying is not None:
+            assert self._restart is not None
+            args = self._restart.args
+            self.kernel.run_until(self.kernel.now_ms + args["down_ms"])
+            self.dying = None
+            self._boot(args["offset_ms"])
+
+    # The router's process.
+
+    def _boot(self, jump_ms: int = 0) -> None:
+        before = self.life
+        offset_ms = (before.process.offset_ms if before is not None else self.config["offset_ms"]) + jump_ms
+        while True:
+            process = Process(self.kernel, offset_ms)
+            try:
+                self.life = self._wire_up(process)
+            except Killed:
+                self.life = None
+                if self.dying is None:
+                    raise
+                return self._rise()
+            except (RemoteError, AuthRefused) as error:
+                # Whoever runs the router starts it again.
+                self._tell("start.failed", error=str(error))
+                process.kill()
+                self.dying = None
+                self.kernel.run_until(self.kernel.now_ms + 1_000)
+                if self.calm:
+                    raise Violation("starts_in_calm_weather", f"the router does not start: {error}") from error
+                continue
+            break
+        self._tell("router.started", epoch=self.life.journal.epoch)
+        self._replay_lost()
+        return None
+
+    def _wire_up(self, process: Process) -> Life:
+        settings = self.settings
+        self._running = process
+        journal = self.journal = self.disk.open(process, self)
+        exchange_clock = ExchangeClock(process.now_ms, settings.clock.max_drift_ms)
+        pool = SimPool(
+            self.net,
+            process,
+            self.credentials,
+            exchange_ms=exchange_clock.now_ms,
+            recv_window_ms=settings.bybit.recv_window_ms,
+            size=settings.gateway.threads,
+            before_send=lambda call: self._point("send:before", type(call).__name__),
+            after_send=lambda call: self._point("send:after", type(call).__name__),
+        )
+        setup = prepare(
+            SimClient(pool, process),
+            journal=journal,
+            exchange_clock=exchange_clock,
+            now_ms=process.now_ms,
+            where="the simulated exchange",
+            timeout_s=settings.bybit.reply_timeout_s,
+            deadline_ms=process.now_ms() + 20_000,
+            pause=process.pause,
+        )
+        entry = None
+        if settings.bybit.entry is Entry.WS:
+            entry = TradeEntry(
+                now_ms=process.now_ms,
+                exchange_ms=exchange_clock.now_ms,
+                recv_window_ms=settings.bybit.recv_window_ms,
+                epoch=f"{process.now_ms():x}-{journal.epoch:x}",
+            )
+        sockets = SimSockets(self.net, process)
+        plant = assemble(
+            settings,
+            ports=Ports(clock=process, timers=process, spawner=process, unit=self._unit),
+            journal=journal,
+            exchange_clock=exchange_clock,
+            credentials=self.credentials,
+            wire=Wires(entry, pool),  # type: ignore[arg-type]
+            sockets=sockets,
+            trade=None if entry is None else (SimTradeSockets(self.net, process, entry), entry),
+            setup=setup,
+            observe=lambda name, fields: self._observe(process, name, fields),
+        )
+        life = Life(process, journal, plant, pool, entry, sockets)
+        publish = plant.context.bus.publish
+
+        def published(events: tuple[Event, ...]) -> None:
+            publish(events)
+            if process.alive:
+                life.events += len(events)
+                for event in events:
+                    self._tell(f"event {event.type}", **event_words(event))
+                    self.laws.event(event)
+
+        plant.context.bus.publish = published  # type: ignore[method-assign,assignment]
+        self.life = life
+        plant.go()
+        return life
+
+    def _observe(self, process: Process, name: str, fields: dict[str, object]) -> None:
+        if not process.alive:
+            return
+        if name in {"fact", "transition"}:
+            self.coverage.cell(str(fields["from"]), str(fields["fact"]))
+        if self.story is not None and not name.startswith("event."):
+            self._tell(name, **fields)
+        self.laws.observed(name, fields)
+
+    # Dying.
+
+    def before_commit(self, batch: Batch) -> None:
+        self._point("commit:before", kind_of(batch))
+
+    def after_commit(self, batch: Batch, committed: Committed) -> None:
+        self.disk.note()
+        self.laws.committed(batch, committed)
+        self._point("commit:after", kind_of(batch))
+
+    def _point(self, point: str, what: str) -> None:
+        """A moment at which a process can die."""
+        self._running.require_alive()
+        self.coverage.passed(f"{point}:{what}")
+        for crash in self._crashes:
+            if crash.point != point:
+                continue
+            crash.nth -= 1
+            if crash.nth <= 0:
+                self._crashes.remove(crash)
+                self._die(crash.action, f"{point}:{what}")
+                raise Killed
+
+    def _die(self, action: Action, point: str) -> None:
+        process = self._running
+        if not process.alive:
+            return
+        self.coverage.crashed(point)
+        self._tell("CRASH", **action.args | {"point": point})
+        self.laws.life_ends()
+        process.kill()
+        for socket in self.net.connections:
+            socket.cut()
+        lost = self.disk.lose(action.args["lost_commits"])
+        if lost:
+            self.power_cut = True
+            self.coverage.crashed("power_cut")
+            self._tell("POWER CUT", commits=lost)
+        self.unsure |= set(self.signals)
+        self.dying, self._restart = process, action
+        self.life = None
+
+    # What happens by itself.
+
+    def _happen(self, action: Action) -> None:
+        args = action.args
+        if self.calm:
+            return
+        self._tell(f"* {action.kind}", **args)
+        match action.kind:
+            case "fault":
+                self._arm(args)
+            case "market":
+                self.net.control("POST", "market", args)
+            case "weather":
+                weather = self.net.weather
+                for name, value in args["set"].items():
+                    setattr(weather, name, value)
+                self.kernel.at(self.kernel.now_ms + args["for_ms"], self._clear_sky)
+            case "cut":
+                for socket in self.net.connections:
+                    if socket.channel == args["channel"]:
+                        self.coverage.struck("net:cut")
+                        socket.cut()
+            case "pause":
+                self._hold(args["actor"], args["ms"])
+            case "stall":
+                self._hold("", args["ms"])
+            case "journal_fails":
+                self.disk.full = self.journal_failed = True
+                self.coverage.struck("journal_fails")
+                self.kernel.at(self.kernel.now_ms + args["ms"], self._mend_disk)
+            case "crash":
+                if args["point"] == "turn":
+                    self.kernel.at(self.kernel.now_ms + args["nth"], lambda: self._die(action, "turn"))
+                else:
+                    self._crashes.append(Crash(args["point"], args["nth"], action))
+            case "break":
+                self._break(args["n"])
+            case _:
+                raise ValueError(action)
+
+    def _arm(self, args: Args) -> None:
+        try:
+            row = self.net.control("POST", "faults", args)
+        except ValueError as error:
+            self._tell("fault.refused", error=str(error))
+            return
+        if args["fault"] in AT_ONCE and row["fired"]:
+            self.coverage.struck(args["fault"], row["fired"])
+
+    def _clear_sky(self) -> None:
+        self.net.weather = Weather(spread_ms=self.config["spread_ms"])
+
+    def _mend_disk(self) -> None:
+        self.disk.full = False
+
+    def _hold(self, actor: str, for_ms: int) -> None:
+        if self.life is None:
+            return
+        until_ms = self.kernel.now_ms + for_ms
+        held = {
+            box.name: until_ms
+            for box in self.life.process.mailboxes
+            if not actor or box.name == actor or (actor == "order" and box.name.startswith("order "))
+        }
+        self.coverage.struck("actor_paused" if actor else "process_stalled")
+        self.kernel.held |= held
+        for name in held:
+            self.kernel.at(until_ms, lambda name=name: self._let_go(name, until_ms))
+
+    def _let_go(self, name: str, until_ms: int) -> None:
+        if self.kernel.held.get(name) == until_ms:
+            del self.kernel.held[name]
+
+    def _break(self, n: int) -> None:
+        """A handler that raises, whatever is done with its message."""
+        life = self.life
+        signal = self.signals.get(n)
+        if life is None or signal is None:
+            return
+        slot = life.plant.context.registry.slot(link_of(signal))
+        if slot is not None:
+            self.bugs += 1
+            self.coverage.struck("handler_bug")
+            slot.tell(Bug())
+
+    # The strategy and the operator.
+
+    def _act(self, action: Action) -> None:
+        self._tell(f"> {action.kind}", **action.args)
+        if self.life is None:
+            self._remember(action)
+            return
+        try:
+            self._do(action)
+        except Killed:
+            self._rise()
+
+    def _remember(self, action: Action) -> None:
+        if action.kind in {"submit", "replay"} and "signal" in action.args:
+            self.signals[action.args["n"]] = signal_of(action.args["n"], action.args["signal"])
+            self.unsure.add(action.args["n"])
+
+    def _do(self, action: Action) -> None:
+        life, args = self.life, action.args
+        assert life is not None
+        context = life.plant.context
+        n = args.get("n", -1)
+        signal = self.signals.get(n)
+        match action.kind:
+            case "submit":
+                self.signals[n] = signal_of(n, args["signal"])
+                self._submit(n)
+            case "replay" if signal is not None:
+                self._submit(n)
+            case "clash" if signal is not None:
+                other = attrs.evolve(signal, qty="7", price=None)
+                cell = life.plant.admission.admit(other)
+                self.laws.clashed(signal, cell.snapshot)
+            case "cancel" if signal is not None:
+                self._ask(link_of(signal), CancelAsked(who="strategy"))
+            case "cancel_all":
+                self._cancel_all("strategy")
+            case "amend" if signal is not None:
+                self._amend(link_of(signal), args["changes"])
+            case "resolve" if signal is not None:
+                slot = context.registry.slot(link_of(signal))
+                # An operator looks first, and resolves only what nothing else will.
+                if slot is not None and slot.cell.snapshot.state is OrderState.ERROR:
+                    self._ask(link_of(signal), Resolved(verdict=args["verdict"], who="operator", why="looked"))
+            case "halt":
+                context.gate.halted_why = "drill (operator)"
+                context.to.gateway.tell(HaltAsked(who="operator", why="drill"))
+            case "resume":
+                self.resume()
+            case "kill":
+                context.gate.halted_why = "kill (operator)"
+                context.to.gateway.tell(HaltAsked(who="operator", why="kill"))
+                self._cancel_by_hand()
+                self._cancel_all("operator")
+            case "reconcile":
+                self.reconcile()
+
+    def _submit(self, n: int) -> None:
+        life, signal = self.life, self.signals[n]
+        assert life is not None
+        self.unsure.add(n)
+        cell = life.plant.admission.admit(signal)
+        self.unsure.discard(n)
+        life.cells[n] = cell
+        self.laws.submitted(n, signal, cell.snapshot)
+
+    def _replay_lost(self) -> None:
+        """After a restart the strategy sends again whatever it cannot be sure of, most of the time at once."""
+        for n in sorted(self.unsure):
+            if self._draw() < 0.7 and self.life is not None:
+                try:
+                    self._submit(n)
+                except Killed:
+                    self._rise()
+
+    def _ask(self, link_id: str, message: Any) -> None:
+        assert self.life is not None
+        slot = self.life.plant.context.registry.slot(link_id)
+        if slot is None:
+            return
+        mailbox: SimMailbox = slot.mailbox  # type: ignore[assignment]
+        answer = mailbox.ask(message, 5.0)
+        self._tell("< answer", answer=answer)
+
+    def _amend(self, link_id: str, changes: Args) -> None:
+        assert self.life is not None
+        context = self.life.plant.context
+        slot = context.registry.slot(link_id)
+        if slot is None:
+            return
+        snapshot = slot.cell.snapshot
+        amend = checks.read_amend(**changes)
+        assert not isinstance(amend, Denial)
+        instrument = context.instruments[snapshot.category, snapshot.symbol]
+        if checks.check_amend(amend, snapshot, instrument) is None:
+            self._ask(link_id, AmendAsked(amend=amend))
+
+    def _cancel_all(self, who: str) -> None:
+        assert self.life is not None
+        for slot in self.life.plant.context.registry.slots():
+            if slot.cell.snapshot.outcome is None and self.life is not None:
+                self._ask(slot.order_link_id, CancelAsked(who=who))
+
+    def _cancel_by_hand(self) -> None:
+        """The operator's kill goes past the router."""
+        assert self.life is not None
+        for category, coin in ((Category.LINEAR, "USDT"), (Category.INVERSE, "BTC")):
+            call: Call = CancelAll(category=category, settle_coin=coin)
+            self.life.pool.perform(call, 5.0, lambda reply: None)
+
+    def resume(self) -> None:
+        """A person looks, and wants orders again."""
+        assert self.life is not None
+        mailbox: SimMailbox = self.life.plant.context.to.gateway  # type: ignore[assignment]
+        mailbox.ask(ResumeAsked(who="operator"), 5.0)
+
+    def reconcile(self) -> Report | None:
+        """Compare both sides now; None where there is no answer in time."""
+        life = self.life
+        assert life is not None
+        box = life.process.mailbox("reconcile caller")
+        life.plant.context.to.reconciler.tell(ReconcileAsked(answer_to=box))
+        self.kernel.run_until(self.kernel.now_ms + 60_000, lambda: bool(box.depth()) or not life.process.alive)
+        life.process.require_alive()
+        for report in box.leftover():
+            assert isinstance(report, Report)
+            return report
+        return None
+
+    # Quiet.
+
+    def _quiet(self, when: str) -> None:
+        """Faults off, time passes: then both sides must be the same."""
+        self._harvest()
+        self.calm = True
+        self._crashes.clear()
+        self._clear_sky()
+        self._mend_disk()
+        self.kernel.held.clear()
+        self.net.control("DELETE", "faults")
+        self._tell("QUIET", when=when)
+        self._live_until(self.kernel.now_ms + 1)
+        if self.life is None:
+            raise Violation("process_lives", "no process runs")
+        self._await_quiet()
+        lost = sorted(self.unsure | (self.signals.keys() - self.life.cells.keys()))
+        for n in lost:
+            self._submit(n)
+        if lost:
+            self._await_quiet()
+        self.laws.at_quiet(when)
+
+    def _await_quiet(self) -> None:
+        deadline_ms = self.kernel.now_ms + QUIET_MS
+        why = "nothing yet"
+        while self.kernel.now_ms < deadline_ms:
+            self.kernel.run_until(self.kernel.now_ms + SETTLE_MS)
+            why = self.laws.restless()
+            if not why:
+                return
+        raise Violation("becomes_quiet", f"{QUIET_MS} ms after the last fault: {why}")
+
+    def _close_all(self) -> None:
+        """Cancel everything: then every order ends."""
+        self.resume()
+        for _ in range(3):
+            self._cancel_all("operator")
+            self.kernel.run_until(self.kernel.now_ms + 1_000)
+        self._await_quiet()
+        self.laws.at_quiet("everything was cancelled")
+        self.laws.all_ended()
+
+    def _harvest(self) -> None:
+        for row in self.engine.venue.faults.rows():
+            if row["fired"] and row["fault"] not in AT_ONCE:
+                self.coverage.struck(row["fault"], row["fired"])
+        for name, count in self.net.hit.items():
+            self.coverage.struck(f"net:{name}", count)
+        self.net.hit.clear()
+
+
+def kind_of(batch: Batch) -> str:
+    """What a batch is about, in one word."""
+    if batch.records:
+        return batch.records[-1].kind
+    for name in ("marks", "parked", "unparked", "positions"):
+        if getattr(batch, name):
+            return name
+    return "nothing"
+
+
+def link_of(signal: Signal) -> str:
+    """The ID of a signal's order."""
+    return order_link_id(signal.strategy_id, signal.signal_id, signal.leg)
+
+
+def signal_of(n: int, args: Args) -> Signal:
+    """A signal of the plan."""
+    tif = args.get("time_in_force")
+    return Signal(
+        strategy_id="sim",
+        signal_id=f"s{n}",
+        symbol=args["symbol"],
+        category=Category(args["category"]),
+        side=Side(args["side"]),
+        qty=args["qty"],
+        order_type=OrderType(args["order_type"]),
+        price=args.get("price"),
+        time_in_force=None if tif is None else TimeInForce(tif),
+        reduce_only=args.get("reduce_only", False),
+        trigger_price=args.get("trigger_price"),
+        take_profit=args.get("take_profit"),
+        stop_loss=args.get("stop_loss"),
+        position_idx=args.get("position_idx", 0),
+    )
+
+
+def settings_of(config: Args) -> Settings:
+    """The router's settings in this world: bounds short enough for a short life."""
+    policy = Reaction(config["position_policy"])
+    return Settings(
+        bybit=BybitSettings(
+            entry=Entry(config["entry"]),
+            recv_window_ms=config["recv_window_ms"],
+            reply_timeout_s=config["reply_timeout_s"],
+        ),
+        orders=OrderSettings(
+            max_age_s=config["max_age_s"],
+            visibility_delay_s=config["visibility_s"],
+            max_tries=config["max_tries"],
+            query_cap_s=5.0,
+        ),
+        stream=StreamSettings(backoff_cap_s=3.0),
+        reconcile=ReconcileSettings(
+            orders_s=config["orders_s"],
+            confirm_s=config["confirm_s"],
+            overlap_s=config["overlap_s"],
+            position_only_here=policy,
+            position_only_there=policy,
+            position_differs=policy,
+        ),
+        clock=ClockSettings(max_drift_ms=config["max_drift_ms"]),
+        breaker=BreakerSettings(failures=config["breaker_failures"], open_s=1.0, ban_silence_s=config["ban_silence_s"]),
+    )
+
+
+def event_words(event: Event) -> dict[str, Any]:
+    """The parts of an event that a story tells."""
+    words: dict[str, Any] = {"reason": event.reason}
+    for name in ("order_link_id", "exec_id", "symbol", "detail"):
+        if getattr(event, name):
+            words[name] = getattr(event, name)
+    return words
+
+

@@ -8,6 +8,7 @@ look-up decides, an order that lives is cancelled again, and the repetitions are
 from __future__ import annotations
 
 from decimal import Decimal
+
 import pytest
 
 from hean import EventType, OrderState

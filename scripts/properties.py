@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -68,7 +69,7 @@ def _run(name: str, ends: Counter[str], run: Callable[[], object]) -> None:
         run()
     except Exception as error:  # noqa: BLE001 - whatever a story raised is what there is to tell
         print(f"{name}: FAILED after {ends.total()} that held", file=sys.stderr)
-        print("\n".join([*getattr(error, "__notes__", ()), f"{type(error).__name__}: {error}"]), file=sys.stderr)
+        traceback.print_exception(error, limit=-3)
         sys.exit(1)
     spread = ", ".join(f"{end} {count}" for end, count in sorted(ends.items()))
     print(f"{name}: {ends.total()} held in {time.monotonic() - started:.0f} s ({spread})")

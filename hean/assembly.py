@@ -13,6 +13,7 @@ import pykka
 from attrs import evolve, frozen
 
 from hean.actors.admission import Admission
+from hean.actors.brakes import frozen_before
 from hean.actors.bus import Bus
 from hean.actors.clock import ExchangeClock
 from hean.actors.context import Addresses, Context, Gate, Observe
@@ -118,7 +119,7 @@ def assemble(
         journal=journal,
         bus=Bus(settings.events.buffer, now_ms, handler_failed),
         registry=Registry(),
-        gate=Gate(halted_why=journal.mark(HALT_MARK) or ""),
+        gate=Gate(halted_why=journal.mark(HALT_MARK) or "", frozen=frozen_before(journal)),
         policy=order_policy(settings),
         to=Addresses(**boxes),
         observe=observe,

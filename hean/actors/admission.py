@@ -149,7 +149,7 @@ class Admission:
 
     def _gates(self, signal: Signal) -> Gates:
         context, gate = self._context, self._context.gate
-        symbol_why = gate.symbols.get(_key_of(signal), "")
+        symbol_why = gate.why_frozen(*_key_of(signal))
         active, conditional = context.registry.active(*_key_of(signal))
         return Gates(
             stopped=gate.stopped,

@@ -3,8 +3,36 @@
 from __future__ import annotations
 
 from hean.actors.context import Context
+from hean.actors.messages import LookAgain
+from hean.core import plain
 from hean.core.breaker_facts import HaltAsked
-from hean.core.types import Category, Reaction
+from hean.core.types import Category, Event, EventType, Reaction
+from hean.journal import Journal
+
+FROZEN_MARK = "frozen_symbols"
+"""Symbols that a person has to look at, and why; journalled, so that a restart does not lift it."""
+
+
+def freeze(context: Context, category: Category, symbol: str, why: str) -> None:
+    """Let only reduce-only orders of a symbol pass until a person resumes, and compare both sides soon."""
+    frozen = context.gate.freeze_for_good(category, symbol, why)
+    event = Event(
+        type=EventType.STATUS,
+        at_ms=context.now_ms(),
+        category=category,
+        symbol=symbol,
+        reason="symbol_frozen",
+        detail=f"{symbol} takes reduce-only orders alone until resumed: {why}",
+    )
+    context.announce(event, marks={FROZEN_MARK: plain.dumps(frozen)})
+    context.to.reconciler.tell(LookAgain(why=why))
+
+
+def frozen_before(journal: Journal) -> dict[tuple[str, str], str]:
+    """What an earlier run left frozen."""
+    kept = journal.mark(FROZEN_MARK)
+    rows = plain.loads(tuple[tuple[str, str, str], ...], kept) if kept else ()
+    return {(category, symbol): why for category, symbol, why in rows}
 
 
 def brake(context: Context, reaction: Reaction, category: Category, symbol: str, *, who: str, why: str) -> None:

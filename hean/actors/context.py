@@ -35,7 +35,8 @@ class Gate:
         streaming: the private stream is LIVE.
         reconciled: the first reconciliation is through.
         halted_why: "" while not halted.
-        symbols: (category, symbol) -> why only reduce-only orders pass.
+        symbols: (category, symbol) -> why only reduce-only orders pass, as long as a difference lasts.
+        frozen: the same until a person resumes, across restarts.
     """
 
     live: bool = False
@@ -46,6 +47,7 @@ class Gate:
     streaming: bool = False
     reconciled: bool = False
     symbols: dict[tuple[str, str], str] = field(factory=dict)
+    frozen: dict[tuple[str, str], str] = field(factory=dict)
     live_event: threading.Event = field(factory=threading.Event)
     _lock: threading.Lock = field(factory=threading.Lock)
 
@@ -66,6 +68,16 @@ class Gate:
         with self._lock:
             self.symbols = {(category, symbol): why, **self.symbols}
 
+    def why_frozen(self, category: str, symbol: str) -> str:
+        """Why only reduce-only orders of that symbol pass; "" when all do."""
+        return self.frozen.get((category, symbol)) or self.symbols.get((category, symbol), "")
+
+    def freeze_for_good(self, category: str, symbol: str, why: str) -> tuple[tuple[str, str, str], ...]:
+        """Let only reduce-only orders of that symbol pass until a person resumes; gives all that are frozen so."""
+        with self._lock:
+            self.frozen = {(category, symbol): why, **self.frozen}
+            return tuple((*key, reason) for key, reason in self.frozen.items())
+
     def thaw(self, category: str, symbol: str, why: str) -> None:
         """Lift the freeze that was made for that reason; another one stands."""
         with self._lock:
@@ -75,8 +87,9 @@ class Gate:
     def thaw_all(self) -> dict[tuple[str, str], str]:
         """Lift every freeze; what they were."""
         with self._lock:
-            frozen, self.symbols = self.symbols, {}
-            return frozen
+            thawed = {**self.symbols, **self.frozen}
+            self.symbols, self.frozen = {}, {}
+            return thawed
 
     def _weigh(self, why: str) -> None:
         self.live = self.streaming and self.reconciled

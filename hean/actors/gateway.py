@@ -14,6 +14,7 @@ from typing import Any, assert_never
 from attrs import frozen
 
 from hean.actors.boundary import Boundary
+from hean.actors.brakes import FROZEN_MARK
 from hean.actors.clock import ExchangeClock
 from hean.actors.context import Context
 from hean.actors.messages import Answered, Ping, Send, SpreadHalt, Withdraw
@@ -23,7 +24,7 @@ from hean.core.breaker_facts import BreakerState, DriftExceeded, HaltAsked, Jour
 from hean.core.calls import Group, Phase, QueryTime, Reply, Verdict, VerdictKind, category_of, group_of
 from hean.core.guard import ALL, GoSilent, Guard, Probe, Speak, Tell, WakeBreaker, Wish
 from hean.core.session_facts import StartRequested, StopRequested
-from hean.core.types import Category, Event, Ms
+from hean.core.types import Category, Event, EventType, Ms
 
 # Cancels never wait behind anything; a look-up is what an unknown outcome waits for; creates are the most patient.
 _PRIORITY = (Group.CANCEL, Group.AMEND, Group.QUERY, Group.PUBLIC, Group.CREATE, Group.SETTING)
@@ -339,7 +340,13 @@ class GatewayActor(Boundary):
         frozen = self._context.gate.thaw_all()
         if frozen:
             symbols = ", ".join(f"{symbol}: {why}" for (_, symbol), why in frozen.items())
-            self._context.status("symbols_resumed", f"{who} lifted what stood against {symbols}")
+            event = Event(
+                type=EventType.STATUS,
+                at_ms=self._context.now_ms(),
+                reason="symbols_resumed",
+                detail=f"{who} lifted what stood against {symbols}",
+            )
+            self._context.announce(event, marks={FROZEN_MARK: ""})
 
     def _probe(self, name: str) -> None:
         def answer(reply: Reply) -> None:

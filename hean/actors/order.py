@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, assert_never
 
 from hean.actors.boundary import Boundary
+from hean.actors.brakes import freeze
 from hean.actors.context import Context
 from hean.actors.messages import Answered, Bound, Confirm, Crashed, Fold, Ping, Recheck, Retire, Send, Spoiled, Withdraw
 from hean.actors.registry import Slot
@@ -194,7 +195,7 @@ class OrderActor(Boundary):
             case ConfirmPosition():
                 self._confirm(effect)
             case FreezeSymbol():
-                self._context.gate.freeze(request.category, request.symbol, effect.why)
+                freeze(self._context, request.category, request.symbol, effect.why)
             case Decide():
                 self._context.observe(
                     "decision",

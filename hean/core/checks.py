@@ -263,7 +263,7 @@ def _gate_problem(signal: Signal, gates: Gates, now_ms: Ms) -> Denial | None:
         (
             gates.symbol_reducing and signal.reduce_only is not True,
             DenyReason.SYMBOL_HALTED,
-            f"symbol takes reduce_only alone: {gates.symbol_why}; reconcile first",
+            f"symbol takes reduce_only alone: {gates.symbol_why}; look at it, then resume",
         ),
         (gates.breaker_open, DenyReason.BREAKER_OPEN, f"breaker open: {gates.breaker_why}; it closes by itself"),
         (not gates.live, DenyReason.NOT_LIVE, f"not live: {gates.live_why}; wait until the router is live"),

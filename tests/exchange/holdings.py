@@ -10,6 +10,7 @@ from tests.exchange.calls import Answer, Call
 from tests.exchange.instruments import Instrument
 from tests.exchange.market import opposite
 from tests.exchange.positions import Position
+from tests.exchange.surprises import surprise
 from tests.exchange.triggers import Guard, Triggers
 from tests.exchange.validation import category_of, instrument_of, int_of, position_idx_of, price_text, text_of
 from tests.exchange.venue import Venue
@@ -52,6 +53,8 @@ class Holdings:
             ]
         call.log.executed = True
         rows = [self._row(call, position) for position in shown]
+        for name in ("unknown_enum", "missing_key", "empty_numbers"):
+            surprise(self._venue.faults.fire(name, call.facts, needs="endpoint"), "position", rows)
         return Answer({"list": rows, "nextPageCursor": "", "category": category})
 
     def _row(self, call: Call, position: Position) -> Json:

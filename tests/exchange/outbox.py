@@ -122,6 +122,7 @@ class Outbox:
         copies = 1
         hold = False
         poison: str | None = None
+        binary = False
         if venue.faults.any_armed():
             facts: dict[str, str | tuple[str, ...]] = {
                 "api_key": account.api_key,
@@ -133,7 +134,9 @@ class Outbox:
             }
             if venue.faults.fire("drop_push", facts):
                 return
-            poison = not_json(venue.faults.fire("poison_frame", facts), topic, rows)
+            poisoned = venue.faults.fire("poison_frame", facts)
+            poison = not_json(poisoned, topic, rows)
+            binary = poisoned is not None and poisoned.args.get("kind") == "binary"
             for name in ("unknown_enum", "missing_key", "empty_numbers"):
                 surprise(venue.faults.fire(name, facts), topic, rows)
             if venue.faults.fire("duplicate_push", facts):
@@ -165,7 +168,7 @@ class Outbox:
                     else delay_ms
                 )
                 if poison is not None:
-                    sends.append(Send(connection.connection_id, poison, due, form))
+                    sends.append(Send(connection.connection_id, poison, due, form, binary))
                 sends.extend([Send(connection.connection_id, text, due, form)] * copies)
         self._post(sends, (account.api_key, topic), hold=hold)
 

@@ -60,7 +60,10 @@ class Stream:
         Take one delivery; `flush` sends it.
         """
         if isinstance(outgoing, Send):
-            self._pending.append(encode(WSMsgType.TEXT, outgoing.text.encode()))
+            if outgoing.binary:
+                self._pending.append(encode(WSMsgType.BINARY, outgoing.text.encode("latin-1")))
+            else:
+                self._pending.append(encode(WSMsgType.TEXT, outgoing.text.encode()))
         elif isinstance(outgoing, Pong):
             self._pending.append(encode(WSMsgType.PONG, outgoing.payload))
         else:

@@ -56,12 +56,12 @@ def not_json(fault: Fault | None, topic: str, rows: list[Json]) -> str | None:
     Poison a frame as ``args.kind`` says.
 
     ``extra_row`` (the default) adds a broken row before the good ones, ``broken_row`` breaks the number that matters
-    in the first good row, ``not_json`` leaves the rows alone and returns a text to send before the frame.
+    in the first good row, ``not_json`` and ``binary`` leave the rows alone and return a text to send before the frame.
     """
     if fault is None:
         return None
     kind = fault.args.get("kind", "extra_row")
-    if kind == "not_json":
+    if kind in {"not_json", "binary"}:
         return str(fault.args.get("text", '{"topic":"order","data":[{'))
     if kind == "broken_row":
         rows[0][BROKEN_FIELDS.get(topic.partition(".")[0], "symbol")] = "one"

@@ -187,7 +187,7 @@ def test_fill_before_order_push(trader: Trader) -> None:
     assert ["execution", "position", "wallet", "order"] == trader.topics()
 
 
-@pytest.mark.parametrize("kind", ["extra_row", "broken_row", "not_json"])
+@pytest.mark.parametrize("kind", ["extra_row", "broken_row", "not_json", "binary"])
 def test_poison_frame(trader: Trader, kind: str) -> None:
     trader.fault("poison_frame", match={"topic": "execution"}, args={"kind": kind})
     trader.market("Buy", "0.01")

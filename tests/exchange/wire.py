@@ -70,12 +70,16 @@ class Hangup:
 class Send:
     """
     A text frame for a WebSocket; ``topic`` is empty for acks and pongs.
+
+    Attributes:
+        binary: Sent as a binary frame, of which each character is one byte.
     """
 
     connection_id: int
     text: str
     delay_ms: int = 0
     topic: str = ""
+    binary: bool = False
 
 
 @attrs.frozen

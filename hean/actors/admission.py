@@ -137,11 +137,13 @@ class Admission:
         cell = Cell(applied.order.snapshot(), digest)
         slot = Slot(link_id, context.ports.spawner.mailbox(f"order {link_id}"), cell)
         context.registry.track(slot)
+        # Before the create: whatever it leads to comes after them. Their log lines can wait until it has left.
+        context.bus.publish((event, *applied.events))
         for effect in applied.effects:
             assert isinstance(effect, SendCreate), "the first step of an order wants nothing but its create"
             self._express.offer(create_of(effect, slot))
         context.to.supervisor.tell(Adopt(order=applied.order, resumed=False))
-        context.tell_world((event, *applied.events))
+        context.log((event, *applied.events))
         return cell
 
     def _instrument(self, signal: Signal) -> Instrument | None:

@@ -174,6 +174,10 @@ class Context:
     def tell_world(self, events: tuple[Event, ...]) -> None:
         """Publish and log events that the journal has."""
         self.bus.publish(events)
+        self.log(events)
+
+    def log(self, events: tuple[Event, ...]) -> None:
+        """Log events that were published."""
         for event in events:
             self.observe(f"event.{event.type}", event_fields(event))
 

@@ -118,6 +118,7 @@ class OrderActor(Boundary):
         context.registry.publish(self._slot, shown or applied.order.snapshot())
         self._report(applied)
         context.tell_world(applied.events)
+        self._slot.cell.wake()
         for effect in applied.effects:
             self._perform(effect)
         if applied.order.state is OrderState.CLOSED and applied.before is not OrderState.CLOSED:

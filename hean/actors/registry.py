@@ -16,13 +16,19 @@ from hean.core.types import OrderId, OrderLinkId, OrderSnapshot, OrderState, Ord
 
 
 class Cell:
-    """The newest snapshot of one order, and those who wait for a better one. What a ticket looks at."""
+    """
+    The newest snapshot of one order, and those who wait for a better one. What a ticket looks at.
 
-    __slots__ = ("__weakref__", "_changed", "_released", "_snapshot", "digest")
+    Replacing it and waking who waits are two steps, with the order's events published between: whoever is told of an
+    event finds the snapshot, and whoever has waited for the snapshot finds the events.
+    """
+
+    __slots__ = ("__weakref__", "_changed", "_released", "_snapshot", "_told", "digest")
 
     def __init__(self, snapshot: OrderSnapshot, digest: str) -> None:
         self.digest = digest
         self._snapshot = snapshot
+        self._told = snapshot
         self._released = False
         self._changed = threading.Condition()
 
@@ -31,16 +37,23 @@ class Cell:
         return self._snapshot
 
     def publish(self, snapshot: OrderSnapshot) -> None:
-        """Replace the snapshot and wake who waits."""
+        """Replace the snapshot; `wake` must follow."""
+        self._snapshot = snapshot
+
+    def wake(self) -> None:
+        """Let go who waits for what the snapshot now is."""
         with self._changed:
-            self._snapshot = snapshot
+            self._told = self._snapshot
             self._changed.notify_all()
 
     def wait(self, enough: Callable[[OrderSnapshot], bool], timeout_s: float | None) -> OrderSnapshot:
         """The first snapshot that is enough, or the newest at the time-out or at the release."""
         with self._changed:
-            self._changed.wait_for(lambda: self._released or enough(self._snapshot), timeout_s)
+            self._changed.wait_for(lambda: self._released or self._is_told(enough), timeout_s)
             return self._snapshot
+
+    def _is_told(self, enough: Callable[[OrderSnapshot], bool]) -> bool:
+        return self._told is self._snapshot and enough(self._snapshot)
 
     def release(self) -> None:
         """Nothing will change any more: let go who waits."""
@@ -121,7 +134,7 @@ class Registry:
             self._count(slot.cell.snapshot, 1)
 
     def publish(self, slot: Slot, snapshot: OrderSnapshot) -> None:
-        """Replace a tracked order's snapshot, and count it where it now belongs."""
+        """Replace a tracked order's snapshot, and count it where it now belongs; its cell's `wake` must follow."""
         before = slot.cell.snapshot
         if (before.outcome, before.status) != (snapshot.outcome, snapshot.status):
             with self._lock:

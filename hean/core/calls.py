@@ -1,6 +1,7 @@
 """
-What is asked of the exchange, and what comes back: protocol-free, so that REST, the trade WebSocket and a simulated
-network are one port.
+What is asked of the exchange, and what comes back.
+
+Protocol-free, so that REST, the trade WebSocket and a simulated network are one port.
 
 A call goes in, exactly one `Reply` comes out. A reply never claims more than the wire did: `verdict.kind` is UNKNOWN
 whenever nobody can say whether the exchange acted.

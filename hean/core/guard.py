@@ -2,7 +2,8 @@
 What may be sent now: rate budgets and circuit breakers in one place, so that the gateway decides nothing.
 
 One breaker for each group of calls opens by its failures; one for everything, named "all", is halted by people, refused
-keys, a drifting clock and a failing journal, and falls silent under an IP ban. What they want done comes back as wishes.
+keys, a drifting clock and a failing journal, and falls silent under an IP ban. What they want done comes back as
+wishes.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 Looking one order up: which queries, in which order, and what their answers add up to.
 
 Three sources by order_link_id, each to its last page: order/realtime (open and recently closed), order/history
-(closed), execution/list. The first that shows the order ends the search for its row; executions are fetched whenever the row's
-watermark exceeds what the ledger has. A query that fails, or a page that was only partly readable, makes the look-up
-incomplete, and an incomplete one proves nothing.
+(closed), execution/list. The first that shows the order ends the search for its row; executions are fetched whenever
+the row's watermark exceeds what the ledger has. A query that fails, or a page that was only partly readable, makes the
+look-up incomplete, and an incomplete one proves nothing.
 
 Source: Bybit V5 docs, order/open-order, order/order-list, order/execution: an unknown ID is an empty list with
 retCode 0; history without times covers seven days; cursors may accompany a last page and may repeat.

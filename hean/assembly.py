@@ -127,7 +127,7 @@ def assemble(
     )
     guard = Guard(Budgets(LimitPolicy(pace=settings.gateway.pace)), breaker_policy(settings), ports.unit)
     lock, timeout_s = threading.Lock(), settings.bybit.reply_timeout_s
-    express = Express(boxes["gateway"], wire, guard, lock=lock, now_ms=now_ms, timeout_s=timeout_s)
+    express = Express(boxes["gateway"], wire, guard, lock=lock, ports=ports, timeout_s=timeout_s)
 
     def expires_ms() -> int:
         return exchange_clock.now_ms() + _LOGIN_VALID_MS

@@ -425,7 +425,7 @@ class Router:
         connect_timeout_s = settings.stream.connect_timeout_s
         self._plant = assemble(
             settings,
-            ports=Ports(clock=self._clock, timers=self._timers, spawner=self._threads, unit=random.random),
+            ports=self._ports(),
             journal=self._journal,
             exchange_clock=self._exchange_clock,
             credentials=self._credentials,
@@ -442,6 +442,9 @@ class Router:
             # A failing on_start still returns a ref; only an answer proves an actor alive.
             ref.ask(Ping(), timeout=_DECISION_S)
         self._plant.go()
+
+    def _ports(self) -> Ports:
+        return Ports(clock=self._clock, timers=self._timers, spawner=self._threads, unit=random.random)
 
     def _trade_entry(self) -> TradeEntry:
         return TradeEntry(

@@ -17,6 +17,7 @@ from hean.actors.context import Context, event_fields, record_of
 from hean.actors.gateway import Express
 from hean.actors.messages import Adopt
 from hean.actors.order import create_of
+from hean.actors.ports import Point
 from hean.actors.registry import Cell, Slot
 from hean.actors.scribe import batch_of
 from hean.actors.supervisor import order_of
@@ -134,6 +135,7 @@ class Admission:
             context.to.gateway.tell(JournalFailed(why=str(error)))
             denial = Denial(reason=DenyReason.JOURNAL_FAILED, detail=str(error))
             return self._denied_cell(signal, denial, link_id, digest)
+        context.ports.point(Point.ADMITTED)
         cell = Cell(applied.order.snapshot(), digest)
         slot = Slot(link_id, context.ports.spawner.mailbox(f"order {link_id}"), cell)
         context.registry.track(slot)
@@ -142,6 +144,7 @@ class Admission:
         for effect in applied.effects:
             assert isinstance(effect, SendCreate), "the first step of an order wants nothing but its create"
             self._express.offer(create_of(effect, slot))
+        context.ports.point(Point.OFFERED)
         context.to.supervisor.tell(Adopt(order=applied.order, resumed=False))
         context.log((event, *applied.events))
         return cell

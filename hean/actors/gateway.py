@@ -19,7 +19,7 @@ from hean.actors.clock import ExchangeClock
 from hean.actors.context import Context
 from hean.actors.messages import Answered, Ping, Send, SpreadHalt, Withdraw
 from hean.actors.pool import not_sent
-from hean.actors.ports import Mailbox, Wire
+from hean.actors.ports import Mailbox, Point, Ports, Wire
 from hean.core.breaker_facts import BreakerState, DriftExceeded, HaltAsked, JournalFailed, ProbeDue, ResumeAsked
 from hean.core.calls import Group, Phase, QueryTime, Reply, Verdict, VerdictKind, category_of, group_of
 from hean.core.guard import ALL, GoSilent, Guard, Probe, Speak, Tell, WakeBreaker, Wish
@@ -83,7 +83,7 @@ class Express:
         wire: performs calls.
         guard: budgets and breakers, shared with the gateway.
         lock: around the guard.
-        now_ms: our clock.
+        ports: our clock, and the points that are passed.
         timeout_s: for one call.
     """
 
@@ -94,14 +94,14 @@ class Express:
         guard: Guard,
         *,
         lock: threading.Lock,
-        now_ms: Callable[[], Ms],
+        ports: Ports,
         timeout_s: float,
     ) -> None:
         self._gateway = gateway
         self._wire = wire
         self._guard = guard
         self._lock = lock
-        self._now_ms = now_ms
+        self._ports = ports
         self._timeout_s = timeout_s
         self.crowded = False
         """Calls wait in the gateway: whoever comes now waits behind them. Set by the gateway."""
@@ -111,30 +111,36 @@ class Express:
         if self.crowded or self._wire.over_http(message.call) or not self._admits(message):
             self._gateway.tell(message)
             return
-        perform(self._wire, message, self._gateway, self._timeout_s, self._now_ms())
+        perform(self._wire, message, self._gateway, self._timeout_s, self._ports)
 
     def _admits(self, message: Send) -> bool:
         group = group_of(message.call)
         with self._lock:
             if self._guard.refuses(group):
                 return False
-            return self._guard.acquire(group, category_of(message.call), self._now_ms(), over_http=False) == 0
+            return (
+                self._guard.acquire(group, category_of(message.call), self._ports.clock.now_ms(), over_http=False) == 0
+            )
 
 
-def perform(wire: Wire, message: Send, gateway: Mailbox, timeout_s: float, now_ms: Ms) -> None:
+def perform(wire: Wire, message: Send, gateway: Mailbox, timeout_s: float, ports: Ports) -> None:
     """
     Send a call; its answer goes to who asked, and to the gateway for what can be learnt of it.
 
     One that expires has no more time than it has left, so that its bytes do not leave late either.
     """
+    now_ms = ports.clock.now_ms()
     left_s = timeout_s if message.expires_ms is None else (message.expires_ms - now_ms) / 1000
 
     def answer(reply: Reply) -> None:
+        ports.point(Point.ANSWERED)
         message.answer_to.tell(Answered(tag=message.tag, reply=reply))
         gateway.tell(Performed(reply=reply))
 
     try:
+        ports.point(Point.SENDING)
         wire.perform(message.call, min(timeout_s, left_s), answer)
+        ports.point(Point.SENT)
     except Exception as error:  # noqa: BLE001 - whoever waits for the answer would wait for ever
         # How far it got nobody can say, so nothing is claimed.
         verdict = Verdict(kind=VerdictKind.UNKNOWN, phase=Phase.SENDING, ret_msg=f"sending failed: {error!r}")
@@ -282,7 +288,7 @@ class GatewayActor(Boundary):
             if wait_ms > 0:
                 return wait_ms
             self._pop(queue)
-            perform(self._wire, head, self.mailbox, self._timeout_s, now_ms)
+            perform(self._wire, head, self.mailbox, self._timeout_s, self._context.ports)
         return 0
 
     def _pop(self, queue: deque[Send]) -> None:

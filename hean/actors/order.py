@@ -8,6 +8,7 @@ from hean.actors.boundary import Boundary
 from hean.actors.brakes import freeze
 from hean.actors.context import Context
 from hean.actors.messages import Answered, Bound, Confirm, Crashed, Fold, Ping, Recheck, Retire, Send, Spoiled, Withdraw
+from hean.actors.ports import Point
 from hean.actors.registry import Slot
 from hean.actors.scribe import batch_of
 from hean.core import lookup, plain, replies
@@ -107,9 +108,11 @@ class OrderActor(Boundary):
         context = self._context
         now_ms, unit = context.now_ms(), context.ports.unit()
         applied = apply(self._order, fact, now_ms, context.policy, unit=unit)
+        context.ports.point(Point.APPLIED)
         context.journal.commit(
             batch_of(applied, fact, at_ms=now_ms, unit=unit, digest=self._slot.cell.digest, extra=extra)
         )
+        context.ports.point(Point.REMEMBERED)
         known = self._order.order_id
         self._order = applied.order
         if known is None and applied.order.order_id is not None:
@@ -119,8 +122,10 @@ class OrderActor(Boundary):
         self._report(applied)
         context.tell_world(applied.events)
         self._slot.cell.wake()
+        context.ports.point(Point.PUBLISHED)
         for effect in applied.effects:
             self._perform(effect)
+        context.ports.point(Point.PERFORMED)
         if applied.order.state is OrderState.CLOSED and applied.before is not OrderState.CLOSED:
             self._after(LINGER_MS, Retire(order_link_id=self._slot.order_link_id), "linger", context.to.supervisor)
         elif applied.order.state is OrderState.DENIED:

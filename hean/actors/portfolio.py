@@ -10,6 +10,7 @@ from attrs import evolve
 from hean.actors.context import Context, record_of
 from hean.actors.kept import KeptActor
 from hean.actors.messages import AdoptPosition, Answered, Compared, Confirm, Fold, Ping, PositionsSeen, Send
+from hean.actors.ports import Point
 from hean.core import plain
 from hean.core.calls import Page, QueryPositions
 from hean.core.facts import Settled
@@ -141,6 +142,7 @@ class PortfolioActor(KeptActor):
             )
             self._ask(key)
         self._context.positions = {**self._context.positions, key: self._books[key].snapshot}
+        self._context.ports.point(Point.FOLDED)
         # The execution is in the journal already, and a restart folds it again: the events tell of it.
         self._context.announce(*events)
 

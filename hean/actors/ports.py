@@ -8,6 +8,7 @@ virtual clock) hands in its own. No actor reads a clock, draws a number, starts 
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import StrEnum
 from typing import Any, Protocol
 
 import pykka
@@ -100,11 +101,38 @@ class Sockets(Protocol):
         """Begin to connect, on some other thread."""
 
 
+class Point(StrEnum):
+    """Moments between journal, send, reply, apply and publish: who dies at one of them loses and doubles nothing."""
+
+    ADMITTED = "admitted"  # the intent is in the journal, nothing was sent
+    OFFERED = "offered"  # the create left, or waits in the gateway; its order has no actor yet
+    SENDING = "sending"  # a call is about to leave
+    SENT = "sent"  # its bytes left, or a sender has it
+    ANSWERED = "answered"  # its reply was read and nobody knows of it
+    RECEIVED = "received"  # a frame of the private stream was read
+    APPLIED = "applied"  # an order's next state is known and not remembered
+    REMEMBERED = "remembered"  # it is in the journal and nobody has seen it
+    PUBLISHED = "published"  # snapshot and events are out, the effects are not performed
+    PERFORMED = "performed"  # they are
+    FOLDED = "folded"  # an execution is in its position, nobody has seen it
+
+
+def _nothing(_: Point) -> None:
+    """Production: a point is passed."""
+
+
 @frozen(kw_only=True)
 class Ports:
-    """Everything from outside. `unit` draws a number of [0, 1)."""
+    """
+    Everything from outside.
+
+    Attributes:
+        unit: draws a number of [0, 1).
+        point: called at each `Point` that is passed; whoever tries what a sudden end does hands in its own.
+    """
 
     clock: Clock
     timers: Timers
     spawner: Spawner
     unit: Callable[[], float]
+    point: Callable[[Point], None] = _nothing

@@ -9,7 +9,7 @@ from attrs import frozen
 from hean.actors.boundary import Boundary
 from hean.actors.context import Context
 from hean.actors.messages import Answered, Ping, PositionsSeen, Send, Spoiled, StreamChanged
-from hean.actors.ports import Mailbox, Socket, Sockets
+from hean.actors.ports import Mailbox, Point, Socket, Sockets
 from hean.actors.routing import EXECUTIONS_MARK, deliver, held_symbols, merge
 from hean.bybit.codec import (
     AuthAck,
@@ -104,6 +104,7 @@ class Ear:
 
 def route(context: Context, frame: Orders | Executions | Positions) -> None:
     """Take each row of a frame to its owner; what does not parse is quarantined, its neighbours go on."""
+    context.ports.point(Point.RECEIVED)
     for spoiled in frame.quarantined:
         context.to.supervisor.tell(Spoiled(quarantine=spoiled, where=frame.topic))
     if isinstance(frame, Positions):

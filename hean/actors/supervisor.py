@@ -13,6 +13,7 @@ from hean.actors.messages import (
     Adopt,
     Bound,
     Crashed,
+    Fold,
     LookAgain,
     Ping,
     Retire,
@@ -149,6 +150,21 @@ class SupervisorActor(KeptActor):
             slot.crashes = 0
             first = (Broken(why=f"its actor crashed {MAX_CRASHES + 1} times: {message.error}"),)
         self._revive(message.order_link_id, first)
+        self._fold_again(slot)
+
+    def _fold_again(self, slot: Slot) -> None:
+        """What the journal has and the actor did not live to tell; the portfolio knows what it has."""
+        snapshot = slot.cell.snapshot
+        for entry in self._context.journal.executions(order_link_id=slot.order_link_id):
+            self._context.to.portfolio.tell(
+                Fold(
+                    execution=plain.loads(Execution, entry.body),
+                    position_idx=entry.position_idx,
+                    correlation_id=snapshot.correlation_id,
+                    signal_id=snapshot.signal_id,
+                    reduce_only=snapshot.reduce_only,
+                )
+            )
 
     def _revive(self, link_id: OrderLinkId, first: tuple[object, ...]) -> None:
         """Give an order an actor again, from the journal, on the mailbox it has or a new one."""

@@ -378,10 +378,17 @@ def _from_environment(env: Mapping[str, str]) -> _Found:
             yield name if variable_of(name) == variable else variable, f"environment {variable}", known, value
 
 
-def _from_toml(env: Mapping[str, str], toml_path: Path | None) -> _Found:
+def settings_file(env: Mapping[str, str], toml_path: Path | None = None) -> Path | None:
+    """Name the file that settings are read from: the one given or named, else `hean.toml` if there is one."""
     named = toml_path or (Path(env[CONFIG_VARIABLE]) if env.get(CONFIG_VARIABLE) else None)
-    path = named or Path(CONFIG_FILE)
-    if named is None and not path.is_file():
+    if named is None and not Path(CONFIG_FILE).is_file():
+        return None
+    return named or Path(CONFIG_FILE)
+
+
+def _from_toml(env: Mapping[str, str], toml_path: Path | None) -> _Found:
+    path = settings_file(env, toml_path)
+    if path is None:
         return
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))

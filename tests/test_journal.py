@@ -131,6 +131,20 @@ def test_an_order_is_written_over(journal: Journal) -> None:
     assert () == journal.unsettled_orders()
 
 
+def test_orders_are_found_by_the_first_characters_of_their_link_id(journal: Journal) -> None:
+    for link_id in ("h1-ab_c", "h1-abxc", "h1-b"):
+        journal.commit(Batch(at_ms=10, order=evolve(ORDER, order_link_id=link_id)))
+    assert ["h1-ab_c", "h1-abxc"] == [order.order_link_id for order in journal.orders(link_prefix="h1-ab")]
+    assert ["h1-ab_c"] == [order.order_link_id for order in journal.orders(link_prefix="h1-ab_")]
+    assert [] == list(journal.orders(link_prefix="1-a"))
+
+
+def test_the_newest_record_has_a_number(journal: Journal) -> None:
+    assert 0 == journal.last_n
+    journal.commit(Batch(at_ms=10, records=(INTENT, INTENT)))
+    assert 2 == journal.last_n
+
+
 def test_absent_things_are_none(journal: Journal) -> None:
     assert (None, None, None, None) == (
         journal.order("x"),

@@ -9,7 +9,7 @@ import pytest
 from attrs import evolve
 
 from hean.errors import ConfigError
-from hean.settings import BybitSettings, Entry, OrderSettings, Settings, state_directory, variable_of
+from hean.settings import BybitSettings, Entry, OrderSettings, Settings, settings_file, state_directory, variable_of
 
 SECRET = "s3cr3t-of-the-account"
 
@@ -130,6 +130,14 @@ def test_a_given_file_beats_hean_config(tmp_path: Path) -> None:
     file = tmp_path / "given.toml"
     file.write_text("[metrics]\nport = 9001\n")
     assert 9001 == Settings.load({"HEAN_CONFIG": "absent.toml"}, file).metrics.port
+
+
+def test_the_file_that_is_read_is_named(tmp_path: Path) -> None:
+    assert settings_file({}) is None
+    assert Path("named.toml") == settings_file({"HEAN_CONFIG": "named.toml"})
+    assert Path("given.toml") == settings_file({"HEAN_CONFIG": "named.toml"}, Path("given.toml"))
+    Path("hean.toml").write_text("")
+    assert Path("hean.toml") == settings_file({})
 
 
 def test_a_named_file_must_exist() -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from hean.actors.context import Context
 from hean.actors.messages import PositionsSeen, Recheck, Undelivered, Unowned
+from hean.actors.scribe import duplicate_of
 from hean.actors.supervisor import fact_of
 from hean.core import reconcile
 from hean.core.catchup import Picture
 from hean.core.types import Category, Execution, Ms, OrderRow, OrderState, Source
+from hean.journal import Batch
 
 EXECUTIONS_MARK = "executions_seen_ms"
 """
@@ -15,6 +17,8 @@ Exchange time up to which every execution is in the journal; journalled.
 
 Moved by a complete list of which the journal has every row, never by what was only told to somebody.
 """
+DUPLICATES_TOLD = 200
+"""Of the executions that a catch-up brings again, so many of the newest have a line in the journal, for the trace."""
 _SHOWN = frozenset({OrderState.ACKNOWLEDGED, OrderState.PARTIAL_FILL})
 _MAY_BE_OPEN = frozenset(
     {OrderState.SUBMITTED, OrderState.TIMEOUT, OrderState.ACKNOWLEDGED, OrderState.PARTIAL_FILL, OrderState.ERROR}
@@ -81,14 +85,15 @@ def unknown(context: Context, picture: Picture, *, count: bool = False) -> tuple
         count: whether those that it has are counted as duplicates.
     """
     journal = context.journal
-    new, duplicates = [], 0
+    new: list[Execution] = []
+    known: list[Execution] = []
     for execution in picture.executions:
-        if journal.knows_execution(execution.category, execution.symbol, execution.exec_id):
-            duplicates += 1
-        else:
-            new.append(execution)
-    if count and duplicates:
-        context.observe("duplicates", {"count": duplicates, "source": Source.RECONCILE})
+        duplicate = journal.knows_execution(execution.category, execution.symbol, execution.exec_id)
+        (known if duplicate else new).append(execution)
+    if count and known:
+        told = (duplicate_of(each, Source.RECONCILE, each.order_link_id) for each in known[-DUPLICATES_TOLD:])
+        journal.commit(Batch(at_ms=context.now_ms(), records=tuple(told)))
+        context.observe("duplicates", {"count": len(known), "source": Source.RECONCILE})
     return tuple(new)
 
 

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+import click
+
 from hean.core.drawing import svg
 from hean.core.machines import MACHINES
 from hean.core.picture import Moved, fold, mermaid, path_of, states_table, total_table
-from hean.errors import ConfigError, LocalError
+from hean.desk.cli import verb
+from hean.desk.desk import Desk, Form
+from hean.desk.exits import Exit
+from hean.desk.read import find
+from hean.errors import ConfigError
 from hean.journal import JournalView
 
 # Pixels of a PNG for each of the SVG: sharp on a dense screen, small enough to send.
@@ -77,21 +84,58 @@ def png(document: str) -> bytes:
     )
 
 
+@verb(
+    "diagram",
+    examples=[
+        "hean diagram order",
+        "hean diagram order --order h1-km6q2gvpeq4yhrphyewvp7t4x2pf3lg3 --format svg > order.svg",
+        "hean diagram breaker --format png --out breaker.png",
+    ],
+)
+@click.argument("machine", type=click.Choice(list(MACHINES)))
+@click.option("--format", "form", type=click.Choice([form.value for form in Format]), default=Format.MERMAID.value)
+@click.option("--order", help="highlight the path that this order took: any of its IDs")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="write to this file instead of stdout")
+def diagram(desk: Desk, machine: str, form: str, order: str | None, out: Path | None) -> int:
+    """
+    Render a MACHINE as it runs: order, position, session or breaker.
+
+    mermaid, md and svg need nothing but hean; png needs the extra "diagrams".
+    """
+    if order is not None and machine != "order":
+        raise click.UsageError("--order highlights the order machine; expected hean diagram order --order ID")
+    path = path_in(desk.path, order) if order is not None else ()
+    picture = render(machine, Format(form), path)
+    if out is not None:
+        out.write_bytes(picture)
+        desk.talk(f"wrote {out}")
+    elif desk.form is not Form.TEXT:
+        if form == Format.PNG:
+            raise click.UsageError("a png is no text; use --out FILE")
+        steps = [f"{move.before} {move.fact} {move.after}" for move in path]
+        head = {"machine": machine, "format": form, "picture": picture.decode(), "path": steps}
+        desk.put("hean.diagram/1", head)
+    elif form != Format.PNG:
+        desk.out.write(picture.decode())
+    elif desk.terminal:
+        raise click.UsageError("a terminal cannot show a png; use --out FILE")
+    else:
+        sys.stdout.buffer.write(picture)
+    return Exit.DONE
+
+
 def path_in(journal: Path, order: str) -> tuple[Moved, ...]:
     """
     The path that one order took, read from its journal.
 
     Args:
         journal: the file; it may be in use.
-        order: an order_link_id, or the exchange's order_id.
+        order: any ID that means one order.
 
     Raises:
         JournalError: the journal cannot be read.
         LocalError: it knows no such order.
     """
     with JournalView.read(journal) as view:
-        entry = view.order(order) or view.order_by_order_id(order)
-        if entry is None:
-            raise LocalError(f"diagram: {view.path} knows no order {order!r}; expected an order_link_id or an order_id")
-        records = view.records(kind="fact", order_link_id=entry.order_link_id)
+        records = view.records(kind="fact", order_link_id=find(view, order).entry.order_link_id)
         return path_of(json.loads(record.body) for record in records)

@@ -97,6 +97,8 @@ HEAD: Final = "SELECT n, hash FROM records ORDER BY n DESC LIMIT 1"
 
 # The second half lets sqlite see that its partial index holds every such row.
 OF_ORDER: Final = "order_link_id = ? AND order_link_id != ''"
+# Not LIKE, in which the underscores of an ID would stand for anything.
+LINK_STARTS: Final = "instr(order_link_id, ?) = 1"
 
 BEGIN: Final = "BEGIN IMMEDIATE"
 COMMIT: Final = "COMMIT"

@@ -85,6 +85,12 @@ class JournalView:
         """How often the journal was opened by a router."""
         return int(self._rows(sql.EPOCH)[0][0])
 
+    @property
+    def last_n(self) -> int:
+        """Number of the newest record; 0 where there is none."""
+        rows = self._rows(sql.HEAD)
+        return int(rows[0][0]) if rows else 0
+
     def order(self, order_link_id: str) -> OrderEntry | None:
         """Find an order by our ID."""
         return self._one(OrderEntry, sql.ORDER, order_link_id)
@@ -107,8 +113,21 @@ class JournalView:
         signal_id: str | None = None,
         correlation_id: str | None = None,
         since_ms: int | None = None,
+        link_prefix: str | None = None,
     ) -> Iterator[OrderEntry]:
-        """List orders, the first submitted first; None does not narrow, `since_ms` bounds the last update."""
+        """
+        List orders, the first submitted first; None does not narrow.
+
+        Args:
+            settled: whether nothing is open about them.
+            state: of the order's machine.
+            symbol: as the exchange spells it.
+            strategy_id: of the signal.
+            signal_id: of the signal.
+            correlation_id: of the signal.
+            since_ms: our clock; those that changed at or after it.
+            link_prefix: the first characters of the order_link_id.
+        """
         return self._pages(
             OrderEntry,
             "orders",
@@ -120,6 +139,7 @@ class JournalView:
                 "signal_id = ?": signal_id,
                 "correlation_id = ?": correlation_id,
                 "updated_ms >= ?": since_ms,
+                sql.LINK_STARTS: link_prefix,
             },
         )
 

@@ -15,8 +15,9 @@ from hean.core.picture import Moved
 from hean.core.types import Ms, OrderStatus
 from hean.desk.diagram import Format, path_in, png, render
 from hean.errors import ConfigError, JournalError, LocalError
-from hean.journal import Journal
+from hean.journal import Journal, JournalView
 from tests.core.orders import executed, life, shown
+from tests.desk.conftest import Hean
 
 SMALL = '<svg xmlns="http://www.w3.org/2000/svg" width="90" height="40"><text x="5" y="25">{}</text></svg>'
 
@@ -94,3 +95,53 @@ def test_text_and_svg_need_no_extra():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert "True True True\n" == done.stdout
+
+
+def test_the_verb_prints_a_machine_and_an_order_s_path(hean: Hean, journal: Path):
+    with JournalView.read(journal) as view:
+        [entry] = view.orders()
+    ran = hean("diagram", "position")
+    assert (0, render("position", Format.MERMAID).decode()) == (ran.code, ran.out)
+    ran = hean("diagram", "order", "--order", entry.signal_id, "--format", "svg")
+    assert "1. sent" in ran.out
+    assert "3. settled" in ran.out
+
+
+def test_the_verb_s_object_names_the_steps(hean: Hean, journal: Path):
+    with JournalView.read(journal) as view:
+        [entry] = view.orders()
+    data = hean("diagram", "order", "--order", entry.order_link_id, "-o", "json").data
+    assert ("hean.diagram/1", "order", "mermaid") == (data["schema"], data["machine"], data["format"])
+    assert ["PENDING sent SUBMITTED", "SUBMITTED executed_full FILLED", "FILLED settled CLOSED"] == data["path"]
+
+
+def test_the_verb_writes_a_file(hean: Hean, tmp_path: Path):
+    ran = hean("diagram", "breaker", "--format", "png", "--out", tmp_path / "breaker.png")
+    assert (0, "") == (ran.code, ran.out)
+    assert (tmp_path / "breaker.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_picture_goes_down_a_pipe():
+    program = "import sys; from hean.desk.cli import run; sys.exit(run(['diagram', 'position', '--format', 'png']))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert done.stdout.startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["diagram", "orders"],
+        ["diagram", "session", "--order", "filled"],
+        ["diagram", "order", "--format", "gif"],
+        ["diagram", "order", "--format", "png", "-o", "json"],
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_drawn_is_a_usage_error(arguments: list[str], hean: Hean):
+    assert 2 == hean(*arguments).code
+
+
+def test_an_order_that_nobody_knows_is_a_failed_check(hean: Hean):
+    ran = hean("diagram", "order", "--order", "nobody")
+    assert 3 == ran.code
+    assert "knows no order 'nobody'" in ran.err

@@ -19,16 +19,11 @@ from tests.exchange import LoopbackExchange
 
 Routers = Callable[..., Router]
 
-# On a machine that is busy with other tests an example takes as long as it takes; pytest's own time-out guards hangs.
-hypothesis.settings.register_profile(
-    "shared", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
-)
-hypothesis.settings.load_profile("shared")
-
 # The same examples every time, so that a red build is red for its change; scripts/properties.py tries many others.
-# No deadline: how long an example takes says how busy the machine is.
-hypothesis.settings.register_profile("ci", derandomize=True, max_examples=100, deadline=None)
-hypothesis.settings.register_profile("many", max_examples=10_000, deadline=None, print_blob=True)
+# No deadline: how long an example takes says how busy the machine is, and so does how long it takes to draw one.
+unhurried = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.register_profile("ci", unhurried, derandomize=True, max_examples=100)
+hypothesis.settings.register_profile("many", unhurried, max_examples=10_000, print_blob=True)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 

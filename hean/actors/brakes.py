@@ -35,7 +35,9 @@ def frozen_before(journal: Journal) -> dict[tuple[str, str], str]:
     return {(category, symbol): why for category, symbol, why in rows}
 
 
-def brake(context: Context, reaction: Reaction, category: Category, symbol: str, *, who: str, why: str) -> None:
+def brake(
+    context: Context, reaction: Reaction, category: Category, symbol: str, *, who: str, why: str, lasting: bool
+) -> None:
     """
     Halt the symbol or everything, where that is the reaction.
 
@@ -46,8 +48,11 @@ def brake(context: Context, reaction: Reaction, category: Category, symbol: str,
         symbol: what it is about.
         who: for the journal.
         why: for the journal and for whoever is denied.
+        lasting: a frozen symbol stays so until a person resumes; else until both sides agree again.
     """
-    if reaction is Reaction.HALT_SYMBOL:
+    if reaction is Reaction.HALT_SYMBOL and lasting:
+        freeze(context, category, symbol, why)
+    elif reaction is Reaction.HALT_SYMBOL:
         context.gate.freeze(category, symbol, why)
     elif reaction is Reaction.HALT_ALL:
         # At once for the next submit; the gateway's halt machine journals it and tells the orders.

@@ -101,7 +101,7 @@ class ExternalActor(KeptActor):
         if cause not in {Cause.CHILD, Cause.FUNDING}:
             reaction = self._reactions[cause.forced]
             why = f"{cause}: {execution.side} {execution.exec_qty} {execution.symbol}, of no order of ours"
-            brake(context, reaction, execution.category, execution.symbol, who="external", why=why)
+            brake(context, reaction, execution.category, execution.symbol, who="external", why=why, lasting=True)
 
     def _count(self, execution: Execution, source: Source) -> None:
         """A second delivery: recorded, and nothing else."""

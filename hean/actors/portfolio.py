@@ -31,6 +31,8 @@ from hean.journal import Batch, Journal, PositionEntry
 
 Key = tuple[Category, str, int]
 
+# Executions that a book holds singly, for late ones and for rows that lag; older ones that a row confirmed are summed.
+KEEP_EXECUTIONS = 1_000
 # A position row usually follows its execution on the stream at once: it is asked for only when it does not.
 CONFIRM_GRACE_MS = 500
 CONFIRM_CAP_MS = 10_000
@@ -214,6 +216,7 @@ class PortfolioActor(KeptActor):
             return
         if self._book(key).agree(row).verdict is not Verdict.CONFIRMED:
             return
+        self._compact(key, row)
         left = []
         for confirm in waiting:
             if confirm.seq > row.seq:
@@ -227,6 +230,12 @@ class PortfolioActor(KeptActor):
         else:
             del self._waiting[key]
             self._asked.pop(key, None)
+
+    def _compact(self, key: Key, row: PositionRow) -> None:
+        """Sum what the exchange confirmed and hardly anything can still come before: a book must not grow for ever."""
+        book = self._books[key]
+        if book.count > 2 * KEEP_EXECUTIONS:
+            book.checkpoint(min(row.seq, book.seq_behind(KEEP_EXECUTIONS)))
 
     def _ask_later(self, key: Key) -> None:
         if key not in self._waiting:

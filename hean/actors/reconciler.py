@@ -415,7 +415,8 @@ class ReconcilerActor(Boundary):
                 finding=finding,
             )
         )
-        brake(context, reaction, finding.category, finding.symbol, who=_WHO, why=_freeze_words(finding))
+        why = _freeze_words(finding)
+        brake(context, reaction, finding.category, finding.symbol, who=_WHO, why=why, lasting=False)
 
     def _keep_mark(self, holdings: Holdings, picture: catchup.Picture) -> None:
         """Move the watermark where the list was complete and the journal has all of it."""

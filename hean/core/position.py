@@ -233,6 +233,10 @@ class PositionBook:
         self._rebase(cut, self._state_before(cut), refold=False)
         return cut
 
+    def seq_behind(self, count: int) -> int:
+        """Seq up to which everything is followed by at least `count` held executions; -1 where fewer are held."""
+        return self._entries[-count - 1].execution.seq if count < len(self._entries) else -1
+
     def at(self, seq: int) -> PositionSnapshot | None:
         """The position after every execution up to a seq; None where the book does not reach back so far."""
         return None if seq < self._base.seq else self._snapshot_of(self._state_before(self._cut(seq)))

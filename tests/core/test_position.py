@@ -419,3 +419,10 @@ def test_adopting_before_or_after_the_executions_gives_the_same_position(fills, 
         before.fold(each)
     after.adopt(row(seq, "2.5", "50"))
     assert after.snapshot == before.snapshot
+
+
+def test_seq_behind_leaves_so_many_executions():
+    made = book(fill(1, "1"), fill(5, "1"), fill(9, "1"))
+    assert [9, 5, 1, -1] == [made.seq_behind(count) for count in range(4)]
+    assert 1 == made.checkpoint(made.seq_behind(2))
+    assert 2 == made.count

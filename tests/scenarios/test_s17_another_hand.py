@@ -54,9 +54,7 @@ def test_s17_forced_trade_moves_the_position_and_freezes_its_symbol(
 
 
 @pytest.mark.parametrize("fault, args", BY_HAND)
-def test_s17_trade_by_another_hand_is_accounted_and_told(
-    fault: str, args: dict[str, Any], plain_world: World
-) -> None:
+def test_s17_trade_by_another_hand_is_accounted_and_told(fault: str, args: dict[str, Any], plain_world: World) -> None:
     world = plain_world
     with world.router() as router:
         router.submit(signal("in", qty="0.01")).wait(WAIT_S)

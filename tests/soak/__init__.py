@@ -1,0 +1,1 @@
+"""What the soak trades on, and how it is judged."""

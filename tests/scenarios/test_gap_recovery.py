@@ -1,0 +1,18 @@
+"""A gap with five hundred executions in it is closed within two seconds of the socket's return."""
+
+from __future__ import annotations
+
+from tests.scenarios.world import World
+from tests.soak.gap import recover
+
+EQUAL_MS = 2_000
+
+
+def test_five_hundred_missed_executions_are_there_two_seconds_after_the_socket_is_back(plain_world: World) -> None:
+    world = plain_world
+    with world.router(reconcile__manual="alert") as router:
+        recovery = recover(router, world.exchange, executions=500, outage_s=2.0)
+        assert (500, True) == (recovery.executions, recovery.outage_ms >= 1_500)
+        assert EQUAL_MS > recovery.equal_ms
+        assert (True, ()) == (router.reconcile().equal, router.reconcile().found)
+        world.assert_books_equal(router)

@@ -124,6 +124,7 @@ class Context:
         instruments: what orders must fit; replaced when refreshed.
         positions: the portfolio's, replaced whole at each change.
         foreign: open orders that are not ours, by order_id; the external actor's, replaced whole at each change.
+        children: orders that the exchange made of ours, by our order_link_id; the newest of those that ended too.
     """
 
     ports: Ports
@@ -137,6 +138,7 @@ class Context:
     instruments: dict[tuple[Category, str], Instrument] = field(factory=dict)
     positions: Mapping[tuple[Category, str, int], PositionSnapshot] = field(factory=dict)
     foreign: Mapping[str, ForeignOrder] = field(factory=dict)
+    children: Mapping[str, tuple[ForeignOrder, ...]] = field(factory=dict)
     _owed: deque[Batch] = field(factory=deque, init=False)
     _owing: threading.Lock = field(factory=threading.Lock, init=False)
 
@@ -191,7 +193,7 @@ def record_of(event: Event) -> Record:
     return Record(
         kind="event",
         body=plain.dumps(event),
-        order_link_id=event.order_link_id,
+        order_link_id=event.order_link_id or event.parent_order_link_id,
         correlation_id=event.correlation_id,
     )
 

@@ -13,7 +13,7 @@ from hean.actors.messages import Fold, Forget, Ping, Unowned
 from hean.actors.scribe import duplicate_of, execution_entry, execution_key
 from hean.core import plain
 from hean.core.foreign import Cause, ForeignOrder, ForeignOrders, cause_of, position_idx_of
-from hean.core.types import Event, EventType, Execution, OrderRow, Reaction, Source
+from hean.core.types import Event, EventType, Execution, OrderRow, OrderState, Reaction, Source
 from hean.journal import Batch, OrderEntry
 
 FOREIGN_MARK = "foreign_orders"
@@ -44,7 +44,7 @@ class ExternalActor(KeptActor):
         self._ended: dict[str, ForeignOrder] = {}
         for order in plain.loads(ForeignOrders, kept).orders if kept else ():
             (self._ended if order.status.final else self._open)[order.order_id] = order
-        context.foreign = dict(self._open)
+        self._show()
 
     def handle(self, message: Any) -> Any:
         match message:
@@ -68,15 +68,16 @@ class ExternalActor(KeptActor):
             self._count(execution, source)
             return
         order = self._open.get(execution.order_id) or self._ended.get(execution.order_id)
-        cause = cause_of(execution, order)
+        parent = self._parent(order.parent_order_link_id if order is not None else execution.order_link_id)
+        cause = cause_of(execution, order, ours=parent is not None)
         idx = position_idx_of(execution, order, hedged=self._hedged(execution))
-        parent = self._parent(order.parent_order_link_id) if order is not None else None
         correlation_id = parent.correlation_id if parent is not None else f"external-{execution.order_id}"
         signal_id = parent.signal_id if parent is not None else ""
         event = evolve(
             self._event(cause, execution, source),
             correlation_id=correlation_id,
             signal_id=signal_id,
+            parent_order_link_id=parent.order_link_id if parent is not None else "",
         )
         # The portfolio tells of funding, with the position that it was paid for.
         told = () if cause is Cause.FUNDING else (event,)
@@ -119,11 +120,13 @@ class ExternalActor(KeptActor):
         return any((execution.category, execution.symbol, idx) in positions for idx in (1, 2))
 
     def _parent(self, order_link_id: str) -> OrderEntry | None:
-        return self._context.journal.order(order_link_id) if order_link_id else None
+        """The order of ours of that link ID, if it was ever sent."""
+        entry = self._context.journal.order(order_link_id) if order_link_id else None
+        return None if entry is None or entry.state == OrderState.DENIED else entry
 
     def _event(self, cause: Cause, execution: Execution, source: Source) -> Event:
         child = cause is Cause.CHILD
-        whose = "of an order attached to ours" if child else "of no order of ours"
+        whose = "of an order made of ours" if child else "of no order of ours"
         return Event(
             type=EventType.ORDER_FILLED if child else EventType.RECONCILIATION_ALERT,
             at_ms=self._context.now_ms(),
@@ -144,13 +147,14 @@ class ExternalActor(KeptActor):
 
     def _note(self, row: OrderRow) -> None:
         known = self._open.get(row.order_id) or self._ended.get(row.order_id)
-        parent_id = row.parent_order_link_id or (known.parent_order_link_id if known is not None else "")
+        known_id = known.parent_order_link_id if known is not None else ""
+        parent_id = row.parent_order_link_id or known_id or row.order_link_id
         parent = self._parent(parent_id)
         order = ForeignOrder.of(row, parent_id if parent is not None else "", self._context.now_ms())
-        if known is not None and evolve(known, heard_ms=order.heard_ms) == order:
+        if known is not None and (known.status.final or evolve(known, heard_ms=order.heard_ms) == order):
             return
         self._remember(order)
-        whose = f"attached to {parent_id}" if parent is not None else "of no signal of ours"
+        whose = f"made of {parent_id}" if parent is not None else "of no signal of ours"
         self._context.announce(
             Event(
                 type=EventType.STATUS,
@@ -162,6 +166,7 @@ class ExternalActor(KeptActor):
                 order_id=row.order_id,
                 category=row.category,
                 symbol=row.symbol,
+                parent_order_link_id=order.parent_order_link_id,
                 reason="child_order" if parent is not None else "foreign_order",
                 detail=f"{row.stop_order_type or row.create_type or 'an order'} {whose}: {row.side} {row.qty}, "
                 f"{row.status}",
@@ -177,7 +182,17 @@ class ExternalActor(KeptActor):
                 del self._ended[next(iter(self._ended))]
         else:
             self._open[order.order_id] = order
+        self._show()
+
+    def _show(self) -> None:
+        """What other threads may read of it."""
         self._context.foreign = dict(self._open)
+        children: dict[str, tuple[ForeignOrder, ...]] = {}
+        for order in (*self._ended.values(), *self._open.values()):
+            if order.parent_order_link_id:
+                parent_id = order.parent_order_link_id
+                children[parent_id] = (*children.get(parent_id, ()), order)
+        self._context.children = children
 
     def _forget(self, order_ids: tuple[str, ...]) -> None:
         gone = [self._open.pop(order_id) for order_id in order_ids if order_id in self._open]
@@ -185,7 +200,7 @@ class ExternalActor(KeptActor):
             return
         for order in gone:
             self._ended[order.order_id] = order
-        self._context.foreign = dict(self._open)
+        self._show()
         self._context.journal.commit(Batch(at_ms=self._context.now_ms(), marks=self._marks()))
 
     def _marks(self) -> dict[str, str]:

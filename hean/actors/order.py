@@ -7,7 +7,20 @@ from typing import Any, assert_never
 from hean.actors.boundary import Boundary
 from hean.actors.brakes import freeze
 from hean.actors.context import Context
-from hean.actors.messages import Answered, Bound, Confirm, Crashed, Fold, Ping, Recheck, Retire, Send, Spoiled, Withdraw
+from hean.actors.messages import (
+    Answered,
+    Bound,
+    Confirm,
+    Crashed,
+    Fold,
+    Ping,
+    Recheck,
+    Retire,
+    Send,
+    Spoiled,
+    Unowned,
+    Withdraw,
+)
 from hean.actors.ports import Point
 from hean.actors.registry import Slot
 from hean.actors.scribe import batch_of
@@ -21,6 +34,7 @@ from hean.core.facts import (
     ConfirmPosition,
     Decide,
     Effect,
+    Executed,
     Fact,
     FreezeSymbol,
     QueryDue,
@@ -31,10 +45,12 @@ from hean.core.facts import (
     SendCancel,
     SendCreate,
     Settled,
+    Shown,
     StartTimer,
     Timer,
     WithdrawCreate,
 )
+from hean.core.foreign import is_piece
 from hean.core.order import Applied, apply
 from hean.core.record import Order
 from hean.core.types import Decision, OrderState
@@ -90,7 +106,7 @@ class OrderActor(Boundary):
             case Ping():
                 return True
             case _:
-                self._take(message)
+                self._learn(message)
                 return None
 
     def crashed(self, message: Any, error: BaseException) -> None:
@@ -133,6 +149,16 @@ class OrderActor(Boundary):
         elif applied.before is OrderState.CLOSED and applied.order.state is not OrderState.CLOSED:
             context.ports.timers.cancel((self._slot.order_link_id, "linger"))
         return applied
+
+    def _learn(self, fact: Fact) -> None:
+        """Take a fact, or pass on what is about a part that the exchange split off this order."""
+        match fact:
+            case Shown(row=row, source=source) | Executed(execution=row, source=source) if is_piece(
+                self._order, row.order_id
+            ):
+                self._context.to.external.tell(Unowned(row=row, source=source))
+            case _:
+                self._take(fact)
 
     def _report(self, applied: Applied) -> None:
         request = applied.order.request
@@ -266,7 +292,7 @@ class OrderActor(Boundary):
             return
         self._lookup = None
         for fact in after.facts:
-            self._take(fact)
+            self._learn(fact)
 
     def _exchange_of(self, message: Answered) -> Record:
         """The request and its reply as a line of the audit chain."""

@@ -9,7 +9,7 @@ from attrs import evolve
 
 from hean.actors.context import Context, record_of
 from hean.actors.kept import KeptActor
-from hean.actors.messages import AdoptPosition, Answered, Compared, Confirm, Fold, Ping, PositionsSeen, Send
+from hean.actors.messages import AdoptPosition, Answered, Compared, Confirm, Fold, LookAgain, Ping, PositionsSeen, Send
 from hean.actors.ports import Point
 from hean.core import plain
 from hean.core.calls import Page, QueryPositions
@@ -143,6 +143,8 @@ class PortfolioActor(KeptActor):
                 ),
             )
             self._ask(key)
+            # Its row says that we are wrong; what explains it is in the list of executions.
+            self._context.to.reconciler.tell(LookAgain(why=f"{key[1]}: a reduce-only execution crossed zero"))
         self._context.positions = {**self._context.positions, key: self._books[key].snapshot}
         self._context.ports.point(Point.FOLDED)
         # The execution is in the journal already, and a restart folds it again: the events tell of it.

@@ -8,6 +8,7 @@ from hean.actors.scribe import duplicate_of
 from hean.actors.supervisor import fact_of
 from hean.core import reconcile
 from hean.core.catchup import Picture
+from hean.core.foreign import is_piece
 from hean.core.types import Category, Execution, Ms, OrderRow, OrderState, Source
 from hean.journal import Batch
 
@@ -59,7 +60,7 @@ def merge(context: Context, picture: Picture) -> None:
     listed: set[str] = set()
     for row in picture.orders or ():
         slot = context.registry.owner(row.order_link_id, row.order_id)
-        if slot is not None:
+        if slot is not None and not is_piece(slot.cell.snapshot, row.order_id):
             listed.add(slot.order_link_id)
             snapshot = slot.cell.snapshot
             if not snapshot.pending and snapshot.state in _SHOWN and not reconcile.differences(snapshot, row):

@@ -8,11 +8,13 @@ Source: Bybit V5 docs, enum: execType, createType, stopOrderType; websocket/priv
 
 from __future__ import annotations
 
+from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
 from attrs import frozen
 
+from hean.core.record import Order
 from hean.core.types import (
     ZERO,
     Category,
@@ -20,7 +22,9 @@ from hean.core.types import (
     Execution,
     Ms,
     OrderId,
+    OrderRequest,
     OrderRow,
+    OrderSnapshot,
     OrderStatus,
     Side,
 )
@@ -29,7 +33,7 @@ from hean.core.types import (
 class Cause(StrEnum):
     """Whose doing an execution is that no tracked order owns."""
 
-    CHILD = "child"  # a take-profit or stop-loss attached to an order of ours
+    CHILD = "child"  # an order that the exchange made of ours: an attached take-profit or stop-loss, a part of a split
     MANUAL = "manual"  # another hand on this account: the web, another program, a bot of the exchange
     ADL = "adl"
     LIQUIDATION = "liquidation"
@@ -66,7 +70,9 @@ class ForeignOrder:
     What is remembered of an order that is not ours.
 
     Attributes:
-        parent_order_link_id: of the order of ours that it is attached to; "" for none.
+        parent_order_link_id: of the order of ours that it was made of; "" for none.
+        qty: total, base coin.
+        trigger_price: None where it is not conditional.
         heard_ms: our clock when a row of it last came.
     """
 
@@ -80,6 +86,8 @@ class ForeignOrder:
     reduce_only: bool = False
     create_type: str = ""
     stop_order_type: str = ""
+    qty: Decimal = ZERO
+    trigger_price: Decimal | None = None
     heard_ms: Ms = Ms(0)
 
     @classmethod
@@ -96,6 +104,8 @@ class ForeignOrder:
             reduce_only=row.reduce_only,
             create_type=row.create_type,
             stop_order_type=row.stop_order_type,
+            qty=row.qty,
+            trigger_price=row.trigger_price,
             heard_ms=heard_ms,
         )
 
@@ -107,13 +117,36 @@ class ForeignOrders:
     orders: tuple[ForeignOrder, ...] = ()
 
 
-def cause_of(execution: Execution, order: ForeignOrder | None) -> Cause:
+def may_split(wish: OrderRequest | OrderSnapshot) -> bool:
+    """
+    Whether the exchange may make several orders of it, all under its link ID.
+
+    Source: Bybit V5 docs, order/create-order: a reduce-only order above the largest size is split into several; which
+    link ID the others carry is not documented. A conditional one may get another order_id when it fires.
+    """
+    return wish.reduce_only and wish.trigger_price is None
+
+
+def is_piece(ours: Order | OrderSnapshot, order_id: str) -> bool:
+    """
+    Whether the exchange's order of that ID, under our link ID, is a part that it split off ours.
+
+    Args:
+        ours: of that link ID.
+        order_id: of the exchange's order.
+    """
+    other = bool(order_id) and ours.order_id is not None and ours.order_id != order_id
+    return other and may_split(ours.request if isinstance(ours, Order) else ours)
+
+
+def cause_of(execution: Execution, order: ForeignOrder | None, *, ours: bool = False) -> Cause:
     """
     Whose doing an execution is.
 
     Args:
         execution: of no tracked order.
         order: what is remembered of its order; None for nothing.
+        ours: its order was made of one of ours.
     """
     by_type = _BY_TYPE.get(execution.exec_type)
     if by_type is not None:
@@ -121,7 +154,7 @@ def cause_of(execution: Execution, order: ForeignOrder | None) -> Cause:
     forced = _BY_CREATE_TYPE.get(execution.create_type or (order.create_type if order is not None else ""))
     if forced is not None:
         return forced
-    return Cause.CHILD if order is not None and order.parent_order_link_id else Cause.MANUAL
+    return Cause.CHILD if ours else Cause.MANUAL
 
 
 def position_idx_of(execution: Execution, order: ForeignOrder | None, *, hedged: bool) -> int:

@@ -1,10 +1,10 @@
 """
 Looking one order up: which queries, in which order, and what their answers add up to.
 
-Three sources by order_link_id, each to its last page: order/realtime (open and recently closed), order/history
-(closed), execution/list. The first that shows the order ends the search for its row; executions are fetched whenever
-the row's watermark exceeds what the ledger has. A query that fails, or a page that was only partly readable, makes the
-look-up incomplete, and an incomplete one proves nothing.
+Three sources by order_link_id (by order_id, once known, of one that may be split), each to its last page:
+order/realtime (open and recently closed), order/history (closed), execution/list. The first that shows the order ends
+the search for its row; executions are fetched whenever the row's watermark exceeds what the ledger has. A query that
+fails, or a page that was only partly readable, makes the look-up incomplete, and an incomplete one proves nothing.
 
 Source: Bybit V5 docs, order/open-order, order/order-list, order/execution: an unknown ID is an empty list with
 retCode 0; history without times covers seven days; cursors may accompany a last page and may repeat.
@@ -18,6 +18,7 @@ from attrs import evolve, frozen
 
 from hean.core.calls import Page, Query, QueryExecutions, QueryOrders, Reply, VerdictKind
 from hean.core.facts import Executed, Fact, LookedUp, Shown
+from hean.core.foreign import is_piece, may_split
 from hean.core.record import DAY_MS, Order
 from hean.core.types import Execution, Ms, OrderRow, Source
 
@@ -59,11 +60,14 @@ class Lookup:
     def question(self) -> Query:
         """The next query to make."""
         request = self.order.request
+        # Under its link ID the exchange may show another part of it.
+        order_id = self.order.order_id if may_split(request) else None
         if self.stage is Stage.EXECUTIONS:
             return QueryExecutions(
                 category=request.category,
                 symbol=request.symbol,
                 order_link_id=request.order_link_id,
+                order_id=order_id or "",
                 cursor=self.cursor,
             )
         start_ms, end_ms = self.windows[0] if self.stage is Stage.HISTORY else (None, None)
@@ -72,6 +76,7 @@ class Lookup:
             history=self.stage is Stage.HISTORY,
             symbol=request.symbol,
             order_link_id=request.order_link_id,
+            order_id=order_id or "",
             start_ms=start_ms,
             end_ms=end_ms,
             cursor=self.cursor,
@@ -117,7 +122,8 @@ def _take(lookup: Lookup, page: Page) -> Lookup:
     row = lookup.row
     for candidate in page.orders:
         # Newest first: with several rows of one ID the one that got furthest is the order's state.
-        if candidate.order_link_id == link_id and (row is None or candidate.updated_ms > row.updated_ms):
+        named = candidate.order_link_id == link_id and not is_piece(lookup.order, candidate.order_id)
+        if named and (row is None or candidate.updated_ms > row.updated_ms):
             row = candidate
     mine = tuple(execution for execution in page.executions if execution.order_link_id in {link_id, ""})
     return evolve(lookup, row=row, executions=lookup.executions + mine, pages=lookup.pages + 1)

@@ -22,6 +22,7 @@ from typing import Final, TypeAlias
 from attrs import evolve, field, frozen
 
 from hean.core.catchup import SCOPES, Picture
+from hean.core.foreign import is_piece
 from hean.core.position import Agreement, Verdict
 from hean.core.types import (
     ZERO,
@@ -31,6 +32,7 @@ from hean.core.types import (
     Finding,
     FindingKind,
     Ms,
+    OrderId,
     OrderLinkId,
     OrderRow,
     OrderSnapshot,
@@ -230,7 +232,10 @@ class _Look:
         for order in held.orders:
             if order.category not in COVERED:
                 continue
-            row = by_link.get(order.order_link_id) or (by_id.get(order.order_id) if order.order_id else None)
+            # By its own ID first: the parts of one that was split may all carry its link ID.
+            row = by_id.get(order.order_id or OrderId("")) or by_link.get(order.order_link_id)
+            if row is not None and is_piece(order, row.order_id):
+                row = None
             if row is not None:
                 ours.add(row.order_id)
             differing = () if row is None or lags(order, row) else differences(order, row)

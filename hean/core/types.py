@@ -611,6 +611,7 @@ class Event:
         complete: ORDER_FILLED only: this execution filled the order.
         reason: short and stable, for machines: a DenyReason, a Bybit rejectReason, a finding's kind.
         detail: for people: what, which order, expected and seen, what to do.
+        parent_order_link_id: events of an order that the exchange made of one of ours: that one.
         order: the order after the event.
         execution: ORDER_FILLED, FUNDING and position events that one execution caused.
         position: position events: the position after the event.
@@ -631,6 +632,7 @@ class Event:
     complete: bool | None = None
     reason: str = ""
     detail: str = ""
+    parent_order_link_id: str = ""
     order: OrderSnapshot | None = field(default=None, repr=False)
     execution: Execution | None = field(default=None, repr=False)
     position: PositionSnapshot | None = field(default=None, repr=False)

@@ -6,8 +6,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from attrs import evolve
 
-from hean.core.foreign import Cause, ForeignOrder, cause_of, position_idx_of
+from hean.core.foreign import Cause, ForeignOrder, cause_of, is_piece, position_idx_of
+from hean.core.record import Order
 from hean.core.types import (
     Category,
     ExecId,
@@ -20,6 +22,7 @@ from hean.core.types import (
     OrderStatus,
     Side,
 )
+from tests.core.orders import REQUEST
 
 
 def execution(**changes: Any) -> Execution:
@@ -70,12 +73,15 @@ def test_cause_is_read_from_the_execution(cause: Cause, told: dict[str, Any]) ->
 
 def test_cause_is_read_from_the_order_where_the_execution_does_not_say() -> None:
     assert Cause.LIQUIDATION is cause_of(execution(), foreign(create_type="CreateByLiq"))
-    assert Cause.CHILD is cause_of(execution(), foreign(parent_order_link_id="p"))
+    assert Cause.CHILD is cause_of(execution(), foreign(parent_order_link_id="p"), ours=True)
+    assert Cause.CHILD is cause_of(execution(), None, ours=True)
     assert Cause.MANUAL is cause_of(execution(), foreign())
 
 
 def test_liquidation_of_a_child_is_a_liquidation() -> None:
-    assert Cause.LIQUIDATION is cause_of(execution(create_type="CreateByLiq"), foreign(parent_order_link_id="p"))
+    assert Cause.LIQUIDATION is cause_of(
+        execution(create_type="CreateByLiq"), foreign(parent_order_link_id="p"), ours=True
+    )
 
 
 def test_what_nobody_here_asked_for_is_forced() -> None:
@@ -119,6 +125,7 @@ def test_what_is_remembered_of_a_row_is_what_an_execution_leaves_out() -> None:
         status=OrderStatus.UNTRIGGERED,
         qty=Decimal(1),
         cum_exec_qty=Decimal(0),
+        trigger_price=Decimal(99_000),
         reduce_only=True,
         position_idx=1,
         stop_order_type="TakeProfit",
@@ -131,6 +138,27 @@ def test_what_is_remembered_of_a_row_is_what_an_execution_leaves_out() -> None:
         reduce_only=True,
         create_type="CreateByTakeProfit",
         stop_order_type="TakeProfit",
+        qty=Decimal(1),
+        trigger_price=Decimal(99_000),
         heard_ms=Ms(7),
     )
     assert expected == ForeignOrder.of(row, "parent", Ms(7))
+
+
+@pytest.mark.parametrize("snapshot", [True, False], ids=["as a snapshot", "as a record"])
+@pytest.mark.parametrize(
+    "piece, bound, told, wish",
+    [
+        (True, "o-1", "o-2", {"reduce_only": True}),
+        (False, "o-1", "o-1", {"reduce_only": True}),
+        (False, "o-1", "", {"reduce_only": True}),
+        (False, None, "o-2", {"reduce_only": True}),
+        (False, "o-1", "o-2", {}),
+        (False, "o-1", "o-2", {"reduce_only": True, "trigger_price": Decimal(90_000), "trigger_direction": 2}),
+    ],
+)
+def test_part_of_a_split_is_another_order_under_a_plain_reduce_only_orders_link_id(
+    piece: bool, bound: str | None, told: str, wish: dict[str, Any], snapshot: bool
+) -> None:
+    ours = evolve(Order.of(evolve(REQUEST, **wish)), order_id=None if bound is None else OrderId(bound))
+    assert piece is is_piece(ours.snapshot() if snapshot else ours, told)

@@ -150,6 +150,15 @@ def twice(holdings: Holdings, seen: Picture, policies: Policies = QUERY) -> Comp
     return look(holdings, seen, look(holdings, seen, policies=policies).suspects, policies)
 
 
+def test_part_of_a_split_under_our_link_id_is_no_row_of_ours() -> None:
+    ours = order(reduce_only=True)
+    part = row(order_id=OrderId("o-2"), qty=Decimal(1))
+    assert {} == look(Holdings(orders=(ours,), foreign={"o-2": Ms(900)}), picture(orders=(part, row()))).suspects
+    assert {} == look(Holdings(orders=(ours,), foreign={"o-2": Ms(900)}), picture(orders=(row(), part))).suspects
+    gone = look(Holdings(orders=(ours,), foreign={"o-2": Ms(900)}), picture(orders=(part,)))
+    assert [FindingKind.ORDER_ONLY_HERE] == [suspect.finding.kind for suspect in gone.suspects.values()]
+
+
 def only(comparison: Comparison) -> Finding:
     (finding,) = comparison.told
     return finding

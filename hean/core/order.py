@@ -508,7 +508,7 @@ def _name_of(step: Step, fact: Fact) -> str:
             if refusal:
                 step.why = refusal
                 return "broken"
-            if step.stale(fact.row):
+            if step.stale(fact):
                 return "shows_stale"
             step.take_row(fact)
             if fact.row.status is OrderStatus.REJECTED:

@@ -82,7 +82,13 @@ class PendingRequest:
 
 @frozen(kw_only=True)
 class View:
-    """The exchange's newest row of this order, as far as the monotonic guard let it through."""
+    """
+    The exchange's newest row of this order, as far as the monotonic guard let it through.
+
+    Attributes:
+        updated_ms: the exchange's clock.
+        taken_ms: ours, when the row was taken in.
+    """
 
     status: OrderStatus
     price: Decimal | None
@@ -93,6 +99,7 @@ class View:
     stop_loss: Decimal | None = None
     cancel_type: str = ""
     reject_reason: str = ""
+    taken_ms: Ms = Ms(0)
 
 
 @frozen(kw_only=True)

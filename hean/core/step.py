@@ -95,7 +95,19 @@ class _Note:
 class Step:
     """One fact on its way through the machine; lives for one `apply`."""
 
-    __slots__ = ("_notes", "_uncertain", "chart_state", "effects", "fact", "now_ms", "order", "policy", "unit", "why")
+    __slots__ = (
+        "_notes",
+        "_set_back",
+        "_uncertain",
+        "chart_state",
+        "effects",
+        "fact",
+        "now_ms",
+        "order",
+        "policy",
+        "unit",
+        "why",
+    )
 
     def __init__(self, order: Order, fact: Fact, now_ms: Ms, policy: OrderPolicy, unit: float) -> None:
         self.order = evolve(order, updated_ms=now_ms)
@@ -108,6 +120,7 @@ class Step:
         self.chart_state: str | None = None
         self._notes: list[_Note] = []
         self._uncertain = False
+        self._set_back = False
 
     # What is asked before the chart: reading the fact.
 
@@ -189,16 +202,22 @@ class Step:
         )
         return True
 
-    def stale(self, row: OrderRow) -> bool:
+    def stale(self, fact: Shown) -> bool:
         """The monotonic guard: a row that goes back in quantity, status or time changes nothing."""
-        view, watermark = self.order.view, self.order.ledger.watermark
+        row, view, watermark = fact.row, self.order.view, self.order.ledger.watermark
         if view is None:
             return False
         # A final word beats an open one even where its quantity lags.
         if row.status.final != view.status.final:
             return view.status.final and row.cum_exec_qty <= watermark
-        seen = (row.cum_exec_qty, _RANK.get(row.status, _FINAL_RANK), row.updated_ms)
-        return seen < (watermark, _RANK.get(view.status, _FINAL_RANK), view.updated_ms)
+        seen = (row.cum_exec_qty, _RANK.get(row.status, _FINAL_RANK))
+        known = (watermark, _RANK.get(view.status, _FINAL_RANK))
+        if seen != known or row.updated_ms >= view.updated_ms:
+            return seen < known
+        # Older by its time alone. A list that lags shows such a row for a while; one that still does so much later
+        # says that the exchange's clock went back, and is the order as it is.
+        self._set_back = fact.asked_ms is not None and fact.asked_ms - view.taken_ms >= self.policy.visibility_ms
+        return not self._set_back
 
     @property
     def something_executed(self) -> bool:
@@ -222,6 +241,7 @@ class Step:
                 price=row.price,
                 cum_exec_qty=row.cum_exec_qty,
                 updated_ms=row.updated_ms,
+                taken_ms=self.now_ms,
                 trigger_price=row.trigger_price,
                 take_profit=row.take_profit,
                 stop_loss=row.stop_loss,
@@ -725,7 +745,7 @@ class Step:
         price = request.price if known is None else known.price
         trigger = request.trigger_price if known is None else known.trigger_price
         changes = []
-        if row.qty != order.qty and row.updated_ms >= order.known_qty_ms:
+        if row.qty != order.qty and (row.updated_ms >= order.known_qty_ms or self._set_back):
             changes.append(f"qty {order.qty} -> {row.qty}")
         if request.order_type is OrderType.LIMIT and row.price and price is not None and row.price != price:
             changes.append(f"price {price} -> {row.price}")
@@ -759,7 +779,7 @@ class Step:
     def _learn_qty(self, qty: Decimal, at_ms: Ms) -> None:
         if self.order.first_qty is None:
             self._set(first_qty=qty)
-        if at_ms >= self.order.known_qty_ms:
+        if at_ms >= self.order.known_qty_ms or self._set_back:
             self._set(known_qty=qty, known_qty_ms=at_ms)
 
     def _bind(self, order_id: OrderId) -> None:

@@ -498,6 +498,29 @@ def test_row_that_goes_on_or_repeats_is_taken(before, row):
     assert row.row.status is made.order.view.status
 
 
+def test_row_older_by_its_time_alone_is_believed_once_a_lagging_list_is_out_of_the_question():
+    made = life(SENT, shown(OrderStatus.NEW, at=1_000))
+    taken_ms = made.now_ms
+    asked_ms = taken_ms + POLICY.visibility_ms
+    young = answered(OrderStatus.NEW, at=400, asked_ms=asked_ms - 1, qty=Decimal(2))
+    assert "shows_stale" == made.take(young, after_ms=POLICY.visibility_ms).fact
+    result = made.take(answered(OrderStatus.NEW, at=400, asked_ms=asked_ms, qty=Decimal(2)))
+    assert ("shows_open", Decimal(2), [EventType.ORDER_AMENDED]) == (
+        result.fact,
+        made.order.qty,
+        [event.type for event in result.events],
+    )
+
+
+def test_amend_is_seen_though_the_exchanges_clock_went_back():
+    made = life(SENT, shown(OrderStatus.NEW, at=1_000), AmendAsked(amend=Amend(qty=Decimal(2))))
+    made.take(CommandAccepted(command=Command.AMEND), shown(OrderStatus.NEW, at=400, qty=Decimal(2)))
+    assert "amend" == made.order.snapshot().pending
+    asked_ms = made.now_ms + POLICY.visibility_ms
+    made.take(answered(OrderStatus.NEW, at=400, asked_ms=asked_ms, qty=Decimal(2)), after_ms=POLICY.visibility_ms)
+    assert "" == made.order.snapshot().pending
+
+
 def test_final_row_is_not_taken_back_by_an_open_one_that_saw_more():
     made = life(SENT, shown(OrderStatus.CANCELLED, "0.3"), shown(OrderStatus.PARTIALLY_FILLED, "0.4", at=20))
     assert (OrderStatus.CANCELLED, Decimal("0.4")) == (made.order.view.status, made.order.gap)

@@ -64,17 +64,23 @@ class Inbox:
         return self._queue.empty()
 
     def leftover(self) -> list[object]:
-        """Take out all messages that were not handled; pykka's own are dropped."""
+        """Take out all messages that were not handled. A word to stop stays: an actor that hangs must still find it."""
         messages: list[object] = []
+        stops: list[Envelope[Any]] = []
         while True:
             try:
                 envelope = self._queue.get_nowait()
             except queue.Empty:
-                return messages
-            if not isinstance(envelope.message, _ActorStop):
-                messages.append(envelope.message)
+                break
+            if isinstance(envelope.message, _ActorStop):
+                stops.append(envelope)
+                continue
+            messages.append(envelope.message)
             if envelope.reply_to is not None:
                 envelope.reply_to.set(None)
+        for envelope in stops:
+            self._queue.put(envelope)
+        return messages
 
 
 class Boundary(pykka.ThreadingActor):

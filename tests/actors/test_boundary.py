@@ -75,6 +75,18 @@ def test_an_actor_that_hangs_costs_a_stop_its_timeout_and_no_more() -> None:
     assert threads.join(WAIT_S)
 
 
+def test_an_actor_that_hung_still_finds_the_word_to_stop_when_others_took_its_messages() -> None:
+    threads, mailbox, ref, crashes = started()
+    release = threading.Event()
+    mailbox.tell(release)
+    mailbox.tell(ValueError("for another"))
+    assert not stop_actors([ref], 0.05)
+    assert 1 == len(mailbox.leftover())
+    release.set()
+    assert threads.join(WAIT_S)
+    assert [] == crashes
+
+
 def test_a_successor_goes_on_with_the_inbox() -> None:
     threads, mailbox, ref, _ = started()
     stop_actors([ref], WAIT_S)

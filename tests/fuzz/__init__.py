@@ -1,0 +1,1 @@
+"""Frames and replies that nobody documented, and what they must not do."""

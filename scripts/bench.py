@@ -105,9 +105,7 @@ def main() -> int:
                         samples[client.name][name] += spans
                         medians[client.name][name].append(statistics.median(spans))
                     for in_flight in options.in_flight:
-                        rates[client.name][in_flight].append(
-                            per_second(client, number, options.orders, in_flight)
-                        )
+                        rates[client.name][in_flight].append(per_second(client, number, options.orders, in_flight))
                         number += options.orders
                     exchange.stamps()
         finally:
@@ -117,6 +115,11 @@ def main() -> int:
     if options.json:
         options.json.write_text(json.dumps({"medians": medians, "rates": rates}, indent=1))
     return 0
+
+
+def paired_ratio(ours: list[float], theirs: list[float]) -> float:
+    """The median of the rounds' ratios: what the machine did in a round, it did to both."""
+    return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
 
 
 def show(
@@ -143,8 +146,7 @@ def show(
             if client == ours:
                 continue
             told = ", ".join(
-                f"{name} {statistics.median(a / b for a, b in zip(medians[ours][name], medians[client][name], strict=True)):.2f}"
-                for name in MEASURES
+                f"{name} {paired_ratio(medians[ours][name], medians[client][name]):.2f}" for name in MEASURES
             )
             print(f"  {client:12} {told}")
 

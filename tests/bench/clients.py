@@ -64,7 +64,8 @@ class Hean:
         self._trips: dict[str, Trip] = {}
 
     def start(self, urls: dict[str, str], scratch: Path) -> None:
-        from hean import EventType, Router, Side, Signal
+        # Imported when it is its turn: no client pays for another's imports.
+        from hean import EventType, Router, Side, Signal  # noqa: PLC0415
 
         self._signal, self._sides = Signal, (Side.SELL, Side.BUY)
         self._run = f"{time.monotonic_ns()}"
@@ -121,8 +122,8 @@ class RawSocket:
         self._trips: dict[str, Trip] = {}
         self._numbers = itertools.count()
 
-    def start(self, urls: dict[str, str], scratch: Path) -> None:  # noqa: ARG002
-        import websocket
+    def start(self, urls: dict[str, str], scratch: Path) -> None:
+        import websocket  # noqa: PLC0415
 
         self._run = f"raw{time.monotonic_ns():x}"
         self._sockets = []
@@ -144,8 +145,8 @@ class RawSocket:
         trip.link = f"{self._run}-{number}"
         self._trips[trip.link] = trip
         trip.spoke_ns = time.monotonic_ns()
-        self._sockets[0].send(
-            '{"reqId":"%s","header":{"X-BAPI-TIMESTAMP":"%d","X-BAPI-RECV-WINDOW":"5000"},"op":"order.create","args":['
+        self._sockets[0].send(  # formatted by %: braces of JSON and of format strings do not go together
+            '{"reqId":"%s","header":{"X-BAPI-TIMESTAMP":"%d","X-BAPI-RECV-WINDOW":"5000"},"op":"order.create","args":['  # noqa: UP031
             '{"category":"linear","symbol":"%s","side":"%s","orderType":"Market","qty":"%s","orderLinkId":"%s"}]}'
             % (trip.link, int(time.time() * 1000), SYMBOL, side_of(number), QTY, trip.link)
         )
@@ -177,13 +178,13 @@ class Pybit:
         self._entry = entry
         self._trips: dict[str, Trip] = {}
 
-    def start(self, urls: dict[str, str], scratch: Path) -> None:  # noqa: ARG002
-        from pybit.unified_trading import HTTP, WebSocket, WebSocketTrading
+    def start(self, urls: dict[str, str], scratch: Path) -> None:
+        from pybit.unified_trading import HTTP, WebSocket, WebSocketTrading  # noqa: PLC0415
 
         def aimed(kind: type[Any], target: str) -> Any:
             # pybit builds its URLs from constants; only where it connects to is changed.
-            class Aimed(kind):
-                def _connect(self, url: str) -> None:  # noqa: ARG002
+            class Aimed(kind):  # type: ignore[misc]
+                def _connect(self, url: str) -> None:
                     super()._connect(target)
 
             return Aimed

@@ -73,12 +73,12 @@ async def _serve() -> None:
     server = Server(Engine(limits="none"), watch=watch)
     await server.start()
     loop = asyncio.get_running_loop()
-    print(json.dumps(urls_of(server.port, API_KEY, API_SECRET)), flush=True)
+    print(json.dumps(urls_of(server.port, API_KEY, API_SECRET)), flush=True)  # noqa: T201
 
     def dump() -> None:
         if sys.stdin.readline():
             stamps: dict[str, Any] = {"came": watch.came, "left": watch.left}
-            print(json.dumps(stamps), flush=True)
+            print(json.dumps(stamps), flush=True)  # noqa: T201
             watch.came, watch.left = {}, {}
 
     loop.add_reader(sys.stdin.fileno(), dump)

@@ -244,8 +244,9 @@ class OrderActor(Boundary):
 
     def _confirm(self, effect: ConfirmPosition) -> None:
         request = self._order.request
-        if effect.seq < 0:
-            # Nothing was executed, so no position can disagree.
+        if effect.seq < 0 or self._order.gap_accepted:
+            # Nothing was executed, so no position can disagree; or a person accepted that executions are missing, and
+            # what the position lacks because of them is a difference of its own.
             self.mailbox.tell(Settled(seq=effect.seq))
             return
         self._context.to.portfolio.tell(

@@ -34,6 +34,29 @@ def test_s08_lost_executions_are_fetched_before_the_order_settles(plain_world: W
         world.assert_books_equal(router)
 
 
+def test_s08_accepted_gap_beside_known_executions_settles_too(plain_world: World) -> None:
+    world = plain_world
+    with world.router(reconcile__positions_s=600) as router:
+        world.exchange.market("BTCUSDT", bid="95000", ask="95001")
+        ticket = router.submit(resting("half", price="94900", qty="0.003"))
+        world.exchange.market("BTCUSDT", trade={"price": "94900", "qty": "0.001"})
+        assert MILLI == ticket.wait_for(OrderState.PARTIAL_FILL, WAIT_S).cum_exec_qty
+        world.exchange.fault("drop_push", {"topic": "execution"})
+        world.exchange.fault("partial_page", {"endpoint": "execution/list"}, count=None, args={"rows": 0})
+        world.exchange.market("BTCUSDT", trade={"price": "94900", "qty": "0.001"})
+        ticket.cancel()
+        await_event(router, EventType.ERROR, ticket, reason="unresolved")
+        assert (OrderState.CANCELLED, MILLI) == (ticket.state, ticket.snapshot().gap)
+        assert router.resolve(ticket.order_link_id, "settled", who="desk", why="history lost it").taken
+        assert (OrderState.CLOSED, MILLI) == (ticket.wait(WAIT_S).state, ticket.snapshot().cum_exec_qty)
+        # The fill that nobody can name is still missing in the position, and that is said.
+        assert ["position_differs"] == [str(finding.kind) for finding in router.reconcile().left]
+        world.exchange.clear_faults()
+        assert router.reconcile().equal
+        assert MILLI * 2 == ticket.snapshot().cum_exec_qty
+        world.assert_books_equal(router)
+
+
 def test_s08_gap_that_history_never_fills_stays_open_and_alarmed_until_a_person_decides(plain_world: World) -> None:
     world = plain_world
     with world.router(reconcile__positions_s=600) as router:

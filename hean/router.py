@@ -34,11 +34,7 @@ from hean.bybit.endpoints import Endpoints, checked
 from hean.bybit.rest import RestClient
 from hean.core import checks
 from hean.core.breaker_facts import HaltAsked, ResumeAsked
-from hean.core.calls import (
-    SetLeverage,
-    SwitchMode,
-    VerdictKind,
-)
+from hean.core.calls import QueryTime, SetLeverage, SwitchMode, VerdictKind
 from hean.core.facts import AmendAsked, CancelAsked, Resolved
 from hean.core.reconcile import Report
 from hean.core.replies import said
@@ -54,15 +50,18 @@ from hean.core.types import (
 )
 from hean.errors import ConfigError, OrderRejected, RemoteError, RouterStopped
 from hean.journal import Journal
+from hean.killswitch import Kill, KillReport
 from hean.settings import Entry, Settings
 from hean.setup import Setup, prepare
 from hean.telemetry import Redactor, Telemetry
 from hean.ticket import Positions, Ticket
 
-_FIRST_MARK = "first_start_ms"
 _LOGIN_VALID_MS = 10_000
 # How long a caller waits for the word on a cancel or an amend; the request itself goes on regardless.
 _DECISION_S = 5.0
+# A request may be taken this long after the end of its receive window.
+# Source: Bybit V5 docs, guide, "server_time - recv_window <= timestamp < server_time + 1000".
+_CLOCK_LEAD_S = 1.0
 _SETUP_PAUSE_S = 0.2
 
 
@@ -315,6 +314,47 @@ class Router:
         self._require_running()
         self._context.to.gateway.ask(ResumeAsked(who=who), _DECISION_S)
 
+    def kill(
+        self, *, flatten: bool = False, who: str = "strategy", why: str = "kill", timeout_s: float = 60.0
+    ) -> KillReport:
+        """
+        Halt, cancel every order of the account over REST, and see that nothing is open; needs no actor and no journal.
+
+        Blocks for at least the receive window and a second: until then a request that was under way could still be
+        taken. Works on a router that is stopped, or that was never started, too.
+
+        Args:
+            flatten: close every position as well, by reduce-only market orders.
+            who: for the journal.
+            why: for the journal.
+            timeout_s: for all of it.
+
+        Returns:
+            what was done, and what is still open: look at `done`.
+        """
+        if self._running:
+            self.halt(why, who=who)
+        client = self._client()
+        try:
+            self._exchange_clock.observe(client.perform(QueryTime(), timeout_s=_DECISION_S))
+            late_s = self._settings.bybit.recv_window_ms / 1000 + _CLOCK_LEAD_S
+            kill = Kill(
+                client,
+                now_ms=self._clock.now_ms,
+                pause=threading.Event().wait,
+                late_s=late_s,
+                timeout_s=timeout_s,
+            )
+            report = kill.run(flatten=flatten)
+        finally:
+            client.close()
+        if self._running:
+            kind = EventType.STATUS if report.done else EventType.ERROR
+            self._context.announce(
+                Event(type=kind, at_ms=self._clock.now_ms(), reason="kill", detail=f"{who}: {why}: {report.text}")
+            )
+        return report
+
     # Account settings.
 
     def set_leverage(self, symbol: str, leverage: str, category: Category = Category.LINEAR) -> None:
@@ -338,6 +378,10 @@ class Router:
         self._set(SwitchMode(category=category, symbol=symbol, mode=mode))
 
     # Wiring.
+
+    @property
+    def _running(self) -> bool:
+        return self._started and not self._stopped and hasattr(self, "_context")
 
     def _require_running(self) -> None:
         if not self._started or self._stopped:

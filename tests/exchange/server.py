@@ -140,7 +140,11 @@ class Server:
         path, _, query = request.raw_path.partition("?")
         if request.headers.get("Upgrade", "").lower() == "websocket":
             return await self._serve_stream(request, path, query)
-        body = await request.read()
+        try:
+            body = await request.read()
+        except ConnectionError:
+            # The client died in the middle of its request: nobody acts on half of one.
+            return web.Response()
         if self._watch is not None:
             self._watch("in", body)
         given = request.headers

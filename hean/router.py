@@ -22,6 +22,7 @@ import pykka
 
 from hean.actors.boundary import Inbox, Threads, stop_actors
 from hean.actors.clock import ExchangeClock, SteadyClock, TimerThread
+from hean.actors.commands import DECISION_S, Commands
 from hean.actors.context import Context
 from hean.actors.messages import Answered, Ping, ReconcileAsked, Send
 from hean.actors.pool import Pool, Wires
@@ -32,16 +33,15 @@ from hean.assembly import assemble
 from hean.bybit.auth import Credentials
 from hean.bybit.endpoints import Endpoints, checked
 from hean.bybit.rest import RestClient
-from hean.core import checks
 from hean.core.breaker_facts import HaltAsked, ResumeAsked
 from hean.core.calls import QueryTime, SetLeverage, SwitchMode, VerdictKind
-from hean.core.facts import AmendAsked, CancelAsked, Resolved
+from hean.core.facts import CancelAsked, Resolved
+from hean.core.foreign import ForeignOrder
 from hean.core.reconcile import Report
 from hean.core.replies import said
 from hean.core.types import (
     Category,
     Decision,
-    Denial,
     Event,
     EventType,
     OrderLinkId,
@@ -57,8 +57,6 @@ from hean.telemetry import Redactor, Telemetry
 from hean.ticket import Positions, Ticket
 
 _LOGIN_VALID_MS = 10_000
-# How long a caller waits for the word on a cancel or an amend; the request itself goes on regardless.
-_DECISION_S = 5.0
 # A request may be taken this long after the end of its receive window.
 # Source: Bybit V5 docs, guide, "server_time - recv_window <= timestamp < server_time + 1000".
 _CLOCK_LEAD_S = 1.0
@@ -198,18 +196,19 @@ class Router:
         self._require_running()
         return Ticket(self, self._admission.admit(signal))
 
-    def ticket(self, order_link_id: str) -> Ticket:
+    def ticket(self, order: str) -> Ticket:
         """
-        A ticket of an order that this journal knows.
+        A ticket of an order that this journal knows, by its order_link_id or order_id.
 
         Raises:
             KeyError: it knows none of that ID.
             RouterStopped: the router is not running.
         """
         self._require_running()
-        cell = self._admission.known(OrderLinkId(order_link_id))
+        link_id = self._admission.link_id_of(order)
+        cell = None if link_id is None else self._admission.known(link_id)
         if cell is None:
-            raise KeyError(order_link_id)
+            raise KeyError(order)
         return Ticket(self, cell)
 
     @property
@@ -227,45 +226,44 @@ class Router:
         """Whether signals are taken: the private stream is live and caught up."""
         return hasattr(self, "_context") and self._context.gate.live
 
-    def cancel(self, order_link_id: str, *, who: str = "strategy", why: str = "") -> Decision:
-        """Ask for the end of one order; returns at once with what was decided."""
-        return self._ask(order_link_id, CancelAsked(who=who, why=why))
+    def cancel(self, order: str, *, who: str = "strategy", why: str = "") -> Decision:
+        """
+        Ask for the end of one order; returns at once with what was decided.
 
-    def amend(self, order_link_id: str, **changes: object) -> Decision:
-        """Ask for a change of one order; see `Ticket.amend`."""
-        self._require_running()
-        cell = self._admission.known(OrderLinkId(order_link_id))
-        if cell is None:
-            return Decision(decided="denied", why=f"no order {order_link_id} is known here")
-        instrument = self._context.instruments.get((cell.snapshot.category, cell.snapshot.symbol))
-        if instrument is None:
-            return Decision(decided="denied", why=f"no instrument {cell.snapshot.symbol} is known")
-        amend = checks.read_amend(**changes)
-        denial = amend if isinstance(amend, Denial) else checks.check_amend(amend, cell.snapshot, instrument)
-        if denial is not None or isinstance(amend, Denial):
-            return Decision(decided="denied", why=f"{denial.reason}: {denial.detail}" if denial is not None else "")
-        return self._ask(order_link_id, AmendAsked(amend=amend))
+        Args:
+            order: its order_link_id or order_id; an attached take profit or stop loss has only the latter.
+            who: for the journal.
+            why: for the journal.
+        """
+        return self._commands().cancel(order, CancelAsked(who=who, why=why))
+
+    def amend(self, order: str, **changes: object) -> Decision:
+        """Ask for a change of one order, named by its order_link_id or order_id; see `Ticket.amend`."""
+        return self._commands().amend(order, **changes)
 
     def cancel_all(self, symbol: str | None = None, *, who: str = "strategy", why: str = "") -> dict[str, Decision]:
-        """Ask for the end of every open order, of one symbol or of all; what was decided, by order_link_id."""
-        self._require_running()
-        return {
-            slot.order_link_id: self.cancel(slot.order_link_id, who=who, why=why)
-            for slot in self._context.registry.slots()
-            if slot.cell.snapshot.outcome is None and symbol in {None, slot.cell.snapshot.symbol}
-        }
+        """
+        Ask for the end of every open order, of one symbol or of all; what was decided, by order_link_id.
 
-    def resolve(self, order_link_id: str, verdict: str, *, who: str, why: str) -> Decision:
+        What protects a position, attached take profits and stop losses, stays.
+        """
+        return self._commands().cancel_all(symbol, CancelAsked(who=who, why=why))
+
+    def resolve(self, order: str, verdict: str, *, who: str, why: str) -> Decision:
         """
         Decide what no evidence can settle: an order in ERROR, or one whose gap history no longer explains.
 
         Args:
-            order_link_id: of the order.
+            order: its order_link_id or order_id.
             verdict: "cancelled", "rejected" or "settled".
             who: for the journal.
             why: for the journal.
         """
-        return self._ask(order_link_id, Resolved(verdict=verdict, who=who, why=why))
+        return self._commands().resolve(order, Resolved(verdict=verdict, who=who, why=why))
+
+    def children(self, order_link_id: str) -> tuple[ForeignOrder, ...]:
+        """Orders that the exchange made of one of ours: attached take profits and stop losses, parts of a split."""
+        return self._started_context().children.get(order_link_id, ())
 
     # Events.
 
@@ -277,9 +275,10 @@ class Router:
         """Call `handler` for each event of that type from now on, on its own thread; one that raises hurts nobody."""
         self._started_context().bus.subscribe(type_, handler)
 
-    def trace(self, order_link_id: str) -> list[str]:
-        """An order's records in the journal, oldest first, one line each."""
-        records = self._started_context().journal.records(order_link_id=order_link_id)
+    def trace(self, order: str) -> list[str]:
+        """The records of an order, named by its order_link_id or order_id, oldest first, one line each."""
+        journal = self._started_context().journal
+        records = journal.records(order_link_id=self._admission.link_id_of(order) or order)
         return [f"{record.n} {record.at_ms} {record.kind} {record.body}" for record in records]
 
     # Both sides.
@@ -312,7 +311,7 @@ class Router:
     def resume(self, *, who: str = "strategy") -> None:
         """Take signals again."""
         self._require_running()
-        self._context.to.gateway.ask(ResumeAsked(who=who), _DECISION_S)
+        self._context.to.gateway.ask(ResumeAsked(who=who), DECISION_S)
 
     def kill(
         self, *, flatten: bool = False, who: str = "strategy", why: str = "kill", timeout_s: float = 60.0
@@ -336,7 +335,7 @@ class Router:
             self.halt(why, who=who)
         client = self._client()
         try:
-            self._exchange_clock.observe(client.perform(QueryTime(), timeout_s=_DECISION_S))
+            self._exchange_clock.observe(client.perform(QueryTime(), timeout_s=DECISION_S))
             late_s = self._settings.bybit.recv_window_ms / 1000 + _CLOCK_LEAD_S
             kill = Kill(
                 client,
@@ -393,17 +392,9 @@ class Router:
             raise RouterStopped("the router was not started; nothing is known")
         return self._context
 
-    def _ask(self, order_link_id: str, message: CancelAsked | AmendAsked | Resolved) -> Decision:
+    def _commands(self) -> Commands:
         self._require_running()
-        slot = self._context.registry.slot(order_link_id)
-        if slot is None:
-            known = self._admission.known(OrderLinkId(order_link_id))
-            state = "not known here" if known is None else str(known.snapshot.state)
-            return Decision(decided="denied", why=f"the order is {state}; nothing was sent")
-        answer = slot.mailbox.ask(message, _DECISION_S)
-        if isinstance(answer, Decision):
-            return answer
-        return Decision(decided="waiting", why="its actor is busy; the request is queued")
+        return Commands(self._context, self._admission)
 
     def _set(self, call: SetLeverage | SwitchMode) -> None:
         self._require_running()
@@ -484,7 +475,7 @@ class Router:
         self._context, self._admission, self._actors = self._plant.context, self._plant.admission, self._plant.actors
         for ref in self._actors:
             # A failing on_start still returns a ref; only an answer proves an actor alive.
-            ref.ask(Ping(), timeout=_DECISION_S)
+            ref.ask(Ping(), timeout=DECISION_S)
         self._plant.go()
 
     def _ports(self) -> Ports:

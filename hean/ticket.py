@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 from hean.actors.registry import Cell
+from hean.core.foreign import ForeignOrder
 from hean.core.types import Category, Decision, OrderLinkId, OrderSnapshot, OrderState, PositionSnapshot
 
 _RANK: Mapping[OrderState, int] = {
@@ -26,11 +27,13 @@ _RANK: Mapping[OrderState, int] = {
 class Orders(Protocol):
     """What a ticket asks of its router."""
 
-    def cancel(self, order_link_id: str, *, who: str = "strategy", why: str = "") -> Decision: ...
+    def cancel(self, order: str, *, who: str = "strategy", why: str = "") -> Decision: ...
 
-    def amend(self, order_link_id: str, **changes: object) -> Decision: ...
+    def amend(self, order: str, **changes: object) -> Decision: ...
 
-    def trace(self, order_link_id: str) -> list[str]: ...
+    def children(self, order_link_id: str) -> tuple[ForeignOrder, ...]: ...
+
+    def trace(self, order: str) -> list[str]: ...
 
 
 class Ticket:
@@ -118,6 +121,11 @@ class Ticket:
             take_profit=take_profit,
             stop_loss=stop_loss,
         )
+
+    @property
+    def children(self) -> tuple[ForeignOrder, ...]:
+        """Orders that the exchange made of this one: attached take profits and stop losses, parts of a split."""
+        return self._router.children(self.order_link_id)
 
     def trace(self) -> list[str]:
         """The order's records in the journal, oldest first, one line each."""

@@ -101,6 +101,15 @@ class Admission:
             other_id = ids.denied_link_id(signal)
             return self.known(other_id) or self._deny(signal, denial, other_id)
 
+    def link_id_of(self, name: str) -> OrderLinkId | None:
+        """The link ID of the order of that link ID or of that order ID; None where no order of ours has either."""
+        slot = self._context.registry.owner(name, name)
+        if slot is not None:
+            return slot.order_link_id
+        journal = self._context.journal
+        entry = journal.order(name) or journal.order_by_order_id(name)
+        return None if entry is None else OrderLinkId(entry.order_link_id)
+
     def known(self, link_id: OrderLinkId) -> Cell | None:
         """The cell of an order that this process or the journal knows."""
         registry = self._context.registry

@@ -9,11 +9,23 @@ from attrs import evolve
 from hean.actors.brakes import brake
 from hean.actors.context import Context, record_of
 from hean.actors.kept import KeptActor
-from hean.actors.messages import Fold, Forget, Ping, Unowned
+from hean.actors.messages import Answered, CancelChild, Fold, Forget, Ping, Send, Unowned
 from hean.actors.scribe import duplicate_of, execution_entry, execution_key
 from hean.core import plain
+from hean.core.calls import CancelOrder, VerdictKind
 from hean.core.foreign import Cause, ForeignOrder, ForeignOrders, cause_of, position_idx_of
-from hean.core.types import Event, EventType, Execution, OrderRow, OrderState, Reaction, Source
+from hean.core.replies import said
+from hean.core.types import (
+    Decision,
+    Event,
+    EventType,
+    Execution,
+    OrderLinkId,
+    OrderRow,
+    OrderState,
+    Reaction,
+    Source,
+)
 from hean.journal import Batch, OrderEntry
 
 FOREIGN_MARK = "foreign_orders"
@@ -52,6 +64,10 @@ class ExternalActor(KeptActor):
                 self._account(execution, source)
             case Unowned(row=OrderRow() as row):
                 self._note(row)
+            case CancelChild():
+                return self._cancel(message)
+            case Answered():
+                self._cancelled(message)
             case Forget():
                 self._forget(message.order_ids)
             case Ping():
@@ -172,6 +188,44 @@ class ExternalActor(KeptActor):
                 f"{row.status}",
             ),
             marks=self._marks(),
+        )
+
+    def _cancel(self, message: CancelChild) -> Decision:
+        """Cancel what the exchange made of an order of ours; of another hand's orders none is ever touched."""
+        order = self._open.get(message.order_id)
+        if order is None or not order.parent_order_link_id:
+            return Decision(decided="denied", why=f"order {message.order_id} is not open; nothing was sent")
+        asked = message.asked
+        self._context.announce(
+            self._about(order, EventType.ORDER_CANCEL_REQUESTED, "child_order", f"asked by {asked.who}: {asked.why}")
+        )
+        call = CancelOrder(
+            category=order.category, symbol=order.symbol, order_link_id=OrderLinkId(""), order_id=order.order_id
+        )
+        self._context.to.gateway.tell(Send(tag=f"child:{order.order_id}", call=call, answer_to=self.mailbox))
+        return Decision(decided="sent")
+
+    def _cancelled(self, message: Answered) -> None:
+        """Its row says what came of it; only a no needs to be told."""
+        verdict = message.reply.verdict
+        order = self._open.get(message.tag.removeprefix("child:"))
+        if order is not None and verdict.kind is not VerdictKind.ACCEPTED:
+            why = f"the cancel came to nothing: {said(verdict)}; ask again if it is still open"
+            self._context.announce(self._about(order, EventType.STATUS, "child_cancel_failed", why))
+
+    def _about(self, order: ForeignOrder, type_: EventType, reason: str, detail: str) -> Event:
+        parent = self._parent(order.parent_order_link_id)
+        return Event(
+            type=type_,
+            at_ms=self._context.now_ms(),
+            correlation_id=parent.correlation_id if parent is not None else "",
+            signal_id=parent.signal_id if parent is not None else "",
+            order_id=order.order_id,
+            category=order.category,
+            symbol=order.symbol,
+            parent_order_link_id=order.parent_order_link_id,
+            reason=reason,
+            detail=detail,
         )
 
     def _remember(self, order: ForeignOrder) -> None:

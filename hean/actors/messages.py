@@ -6,6 +6,7 @@ from attrs import frozen
 
 from hean.actors.ports import Mailbox
 from hean.core.calls import Call, Quarantine, Reply
+from hean.core.facts import CancelAsked
 from hean.core.position import Agreement
 from hean.core.record import Order
 from hean.core.types import (
@@ -178,6 +179,14 @@ class StreamChanged:
     """To the reconciler: the private stream became LIVE, or is not any more."""
 
     live: bool
+
+
+@frozen(kw_only=True)
+class CancelChild:
+    """To the external actor: cancel an order that the exchange made of one of ours. Answered with a `Decision`."""
+
+    order_id: str
+    asked: CancelAsked
 
 
 @frozen(kw_only=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from hean.actors.ports import Point
 from hean.core.order import TABLE
+from tests.exchange.faults import NAMES
 
 
 class Coverage:
@@ -46,3 +48,28 @@ class Coverage:
 def all_cells() -> set[str]:
     """Every cell that the order machine declares."""
     return {f"{edge.before} {edge.fact}" for edge in TABLE.edges}
+
+
+FAULTS = NAMES | frozenset(
+    {
+        *("net:spike", "net:unreachable", "net:lost_there", "net:lost_back", "net:stuck", "net:refused"),
+        *("net:half_sent", "net:cut"),
+        *("actor_paused", "process_stalled", "journal_fails", "handler_bug"),
+    }
+)
+"""Everything that can go wrong in a world: the exchange's own faults, the network's, the host's."""
+
+CRASHES = frozenset(
+    {
+        "turn",
+        "finale",
+        "power_cut",
+        *(f"commit:{side}:{kind}" for side in ("before", "after") for kind in ("fact", "event", "marks", "duplicate")),
+        *(f"commit:{side}:{kind}" for side in ("before", "after") for kind in ("quarantine", "poison", "parked")),
+        *map(str, Point),
+    }
+)
+"""Moments at which a process dies in some world, by name."""
+
+EXPLAINED: dict[str, str] = {}
+"""Cells that no world reaches, and why."""

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from hean.errors import JournalFull
-from hean.journal import Batch, Committed, Journal
+from hean.journal import Batch, Committed, Journal, sql
 from tests.simulator.runtime import Process
 
 
@@ -79,6 +79,11 @@ class Disk:
             self._connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
             self._connection.deserialize(image)
         return max(lost, 0)
+
+    def head(self) -> str:
+        """The newest hash of the chain."""
+        row = self._connection.execute(sql.HEAD).fetchone()
+        return f"{row[0]} {row[1].hex()}" if row else ""
 
     def close(self) -> None:
         self._connection.close()

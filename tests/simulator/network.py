@@ -390,7 +390,6 @@ class SimPool:
         exchange_ms: the exchange's clock as well as it is known.
         recv_window_ms: goes with each request.
         size: senders.
-        before_send: is called when a call is about to leave.
     """
 
     def __init__(
@@ -402,8 +401,6 @@ class SimPool:
         exchange_ms: Callable[[], int],
         recv_window_ms: int,
         size: int,
-        before_send: Callable[[Call], None],
-        after_send: Callable[[Call], None],
     ) -> None:
         self._net = net
         self._process = process
@@ -411,8 +408,6 @@ class SimPool:
         self._exchange_ms = exchange_ms
         self._recv_window_ms = recv_window_ms
         self._size = size
-        self._before_send = before_send
-        self._after_send = after_send
         self.in_flight = 0
 
     def room(self, call: Call) -> bool:
@@ -429,7 +424,6 @@ class SimPool:
         net, process, kernel = self._net, self._process, self._net.kernel
         process.require_alive()
         self.in_flight += 1
-        self._before_send(call)
         deadline_ms = kernel.now_ms + int(timeout_s * 1000)
         settled = False
 
@@ -455,7 +449,6 @@ class SimPool:
         if isinstance(call, CreateOrder):
             net.on_create(call.request.order_link_id, "rest")
         fail(deadline_ms, Phase.AFTER_SEND, "DeadlinePassed", sent_ms)
-        self._after_send(call)
         if net.strikes("lost_there"):
             fail(kernel.now_ms + 2 * net.delay_ms(), Phase.AFTER_SEND, "ConnectionResetError", sent_ms)
             return
@@ -516,10 +509,9 @@ class SimPool:
         )
 
     def _reply(self, call: Call, answer: Answer, sent_ms: Ms, text: str) -> Reply:
-        redact = self._credentials.redact
         return Reply(
             call=call,
-            verdict=attrs.evolve(answer.verdict, ret_msg=redact(answer.verdict.ret_msg)),
+            verdict=answer.verdict,
             result=answer.result,
             budget=answer.budget,
             sent_ms=sent_ms,
@@ -527,7 +519,7 @@ class SimPool:
             server_ms=answer.server_ms,
             channel=Channel.REST.value,
             request_text=text,
-            reply_text=redact(answer.text),
+            reply_text=answer.text,
         )
 
 

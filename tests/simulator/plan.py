@@ -15,6 +15,7 @@ from typing import Any
 
 import attrs
 
+from hean.actors.ports import Point
 from tests.exchange.faults import NAMES
 
 Args = dict[str, Any]
@@ -381,7 +382,7 @@ def _fault(draw: Draw, config: Args) -> Args:
             args["rate"] = draw.one(("0.0001", "-0.0003"))
         if name == "liquidation":
             args["take_over"] = draw.chance(0.5)
-        if draw.chance(0.3) and name not in {"funding"}:
+        if draw.chance(0.3) and name != "funding":
             args["qty"] = _times(least, draw.whole(1, 3))
     return made
 
@@ -405,7 +406,7 @@ def _weather(draw: Draw, length_ms: int, actions: list[Action]) -> None:
     actions.append(Action(start_ms, "weather", {"set": change, "for_ms": draw.one((300, 2_000, 6_000))}))
 
 
-CRASH_POINTS = ("turn", "commit:before", "commit:after", "send:before", "send:after")
+CRASH_POINTS = ("turn", "commit:before", "commit:after", *map(str, Point))
 
 
 def _other(draw: Draw, kind: str, orders: int) -> Args:

@@ -8,6 +8,7 @@ Whoever waits for a future lets everything else go on meanwhile, as a thread tha
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import queue
 import random
@@ -76,7 +77,7 @@ class SimFuture(pykka.Future[Any]):
 
 
 class SimMailbox:
-    """An inbox that grants its actor one message at a time. It outlives its actors; those of a dead process are deaf."""
+    """An inbox that grants its actor one message at a time, and outlives it; one of a dead process is deaf."""
 
     __slots__ = ("_granted", "_process", "_queue", "actor", "busy", "name", "started")
 
@@ -107,12 +108,13 @@ class SimMailbox:
         return len(self._queue)
 
     def leftover(self) -> list[object]:
-        messages = [envelope.message for envelope in self._queue if not isinstance(envelope.message, _ActorStop)]
-        for envelope in self._queue:
+        stops = [envelope for envelope in self._queue if isinstance(envelope.message, _ActorStop)]
+        others = [envelope for envelope in self._queue if not isinstance(envelope.message, _ActorStop)]
+        for envelope in others:
             if envelope.reply_to is not None:
                 envelope.reply_to.set(None)
-        self._queue.clear()
-        return messages
+        self._queue = deque(stops)
+        return [envelope.message for envelope in others]
 
     def peek(self) -> list[object]:
         """What waits."""
@@ -213,7 +215,8 @@ class Kernel:
         elif due_ms <= until_ms:
             due_ms, _, _, event = heapq.heappop(self._heap)
             self.now_ms = max(self.now_ms, due_ms)
-            event()
+            with contextlib.suppress(Killed):
+                event()
         else:
             return False
         self.turns += 1

@@ -32,7 +32,7 @@ def refusal(env: dict[str, str] | None = None, toml_path: Path | None = None, **
         ("bybit.rest_url", "https://api-testnet.bybit.com"),
         ("bybit.private_url", "wss://stream-testnet.bybit.com/v5/private"),
         ("bybit.trade_url", "wss://stream-testnet.bybit.com/v5/trade"),
-        ("bybit.entry", "rest"),
+        ("bybit.entry", "ws"),
         ("bybit.recv_window_ms", "5000"),
         ("bybit.reply_timeout_s", "5.0"),
         ("bybit.api_key", ""),

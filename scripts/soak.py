@@ -157,8 +157,10 @@ class Watch:
 
 def look(router: Router, exchange: ExchangeProcess, journal: Path, began: float) -> dict[str, Any]:
     """One quiet point: settle, compare, measure."""
-    doubtful = settle(router)
+    settle(router)
     report = router.reconcile(timeout_s=QUIET_S)
+    # What was found has to be taken in, and what ended by it to retire.
+    doubtful = settle(router)
     tracked = len(router.orders)
     measured = {
         "memory_mb": round(memory_mb(), 1),
@@ -179,7 +181,7 @@ def look(router: Router, exchange: ExchangeProcess, journal: Path, began: float)
         "at_s": round(time.monotonic() - began),
         **found,
         **measured,
-        "found_by_reconcile": len(report.found),
+        "found": len(report.found),
         "looks": report.looks,
         "differences": differences,
     }

@@ -181,9 +181,10 @@ def test_policy_says_how_hard_a_difference_brakes(reaction: str, outcome: OrderS
     with world.router(**settings) as router:
         hidden(world, router)
         assert ["position_differs"] == [str(found.kind) for found in router.reconcile().found]
-        assert outcome is router.submit(signal("next")).wait(WAIT_S).outcome
+        assert outcome is router.submit(signal("next")).wait_for(OrderState.FILLED, WAIT_S).outcome
         elsewhere = OrderState.DENIED if reaction == "halt_all" else OrderState.FILLED
-        assert elsewhere is router.submit(signal("else", symbol="ETHUSDT", qty="0.05")).wait(WAIT_S).outcome
+        other = router.submit(signal("else", symbol="ETHUSDT", qty="0.05"))
+        assert elsewhere is other.wait_for(OrderState.FILLED, WAIT_S).outcome
 
 
 # Reports.

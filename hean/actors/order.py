@@ -131,7 +131,7 @@ class OrderActor(Boundary):
         context.ports.point(Point.REMEMBERED)
         known = self._order.order_id
         self._order = applied.order
-        if known is None and applied.order.order_id is not None:
+        if applied.order.order_id not in {None, known}:
             self._bind(applied.order)
         shown = applied.events[0].order if applied.events else None
         context.registry.publish(self._slot, shown or applied.order.snapshot())

@@ -232,7 +232,7 @@ class Step:
             self._await_executions()
             return
         amended = self._amended(row)
-        self._bind(row.order_id)
+        self._bind(row.order_id, newer=True)
         if row.qty > 0:
             self._learn_qty(row.qty, row.updated_ms)
         self._set(
@@ -283,7 +283,7 @@ class Step:
                 self._account(execution)
             self._set(ledger=ledger)
             return "executed_known"
-        self._bind(execution.order_id)
+        self._bind(execution.order_id, newer=True)
         if execution.order_qty:
             self._learn_qty(execution.order_qty, execution.exec_ms)
         self._set(ledger=ledger, misses=0, confirming=None)
@@ -782,8 +782,11 @@ class Step:
         if at_ms >= self.order.known_qty_ms or self._set_back:
             self._set(known_qty=qty, known_qty_ms=at_ms)
 
-    def _bind(self, order_id: OrderId) -> None:
-        if order_id and self.order.order_id is None:
+    def _bind(self, order_id: OrderId, *, newer: bool = False) -> None:
+        # A conditional order may get another ID when it fires; a late reply to its create still names the old one.
+        # Source: Bybit V5 docs, order/create-order, which leaves it open.
+        renewed = newer and self.order.request.trigger_price is not None
+        if order_id and (self.order.order_id is None or renewed):
             self._set(order_id=order_id)
 
     def _sent_by(self, at_ms: Ms) -> None:

@@ -618,6 +618,20 @@ def test_row_binds_the_order_id_once():
     assert ORDER_ID == made.order.order_id
 
 
+def test_conditional_order_that_fires_takes_its_new_order_id():
+    conditional = Order.of(evolve(REQUEST, trigger_price=Decimal(110), trigger_direction=1))
+    made = Life(order=conditional)
+    made.take(SENT, shown(OrderStatus.UNTRIGGERED, at=10), shown(OrderStatus.NEW, at=20, order_id="o-2"))
+    assert "o-2" == made.order.order_id
+    # Neither the late reply nor a row of before brings the old one back.
+    made.take(ACCEPTED, shown(OrderStatus.UNTRIGGERED, at=10))
+    assert "o-2" == made.order.order_id
+    made.take(executed("e1", "0.4", order_id="o-3"))
+    assert "o-3" == made.order.order_id
+    made.take(executed("e2", "0.1", order_id=""))
+    assert "o-3" == made.order.order_id
+
+
 def test_price_that_the_exchange_moved_is_adopted_and_told():
     made = life(SENT, shown(OrderStatus.NEW, price=Decimal(95)))
     assert Decimal(95) == made.order.snapshot().price

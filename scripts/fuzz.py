@@ -11,6 +11,7 @@ import argparse
 import sys
 import tempfile
 import time
+import warnings
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -28,6 +29,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     logger.remove()
+    # The router's own threads draw from `random` while examples are drawn here.
+    warnings.filterwarnings("ignore", message="Do not use the `random` module")
     with tempfile.TemporaryDirectory() as directory, Told(Path(directory)) as told:
         for name, run in (
             ("frames", properties.documented_frames(options.examples, options.seed)),

@@ -10,6 +10,8 @@ import pytest
 from tests.fuzz import properties
 from tests.fuzz.world import Told
 
+# The router's own threads draw from `random` while examples are drawn here.
+pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module")
 EXAMPLES = 150
 SEED = 5
 

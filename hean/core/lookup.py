@@ -139,7 +139,9 @@ def _next_stage(lookup: Lookup) -> Lookup | Ended:
         return _ended(lookup, complete=True)
     row = lookup.row
     if row is not None:
-        if row.cum_exec_qty > lookup.order.ledger.cum_exec_qty:
+        ledger = lookup.order.ledger
+        # A fee that the stream left out is told by the execution's row alone, and the order cannot settle without it.
+        if row.cum_exec_qty > ledger.cum_exec_qty or not ledger.fees_known:
             return evolve(lookup, stage=Stage.EXECUTIONS)
         return _ended(lookup, complete=True)
     if lookup.stage is Stage.REALTIME:

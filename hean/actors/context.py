@@ -193,7 +193,7 @@ def record_of(event: Event) -> Record:
     return Record(
         kind="event",
         body=plain.dumps(event),
-        order_link_id=event.order_link_id or event.parent_order_link_id,
+        order_link_id=event.parent_order_link_id or event.order_link_id,
         correlation_id=event.correlation_id,
     )
 

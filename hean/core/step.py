@@ -426,7 +426,6 @@ class Step:
         self.deny()
 
     def deny_cancelled(self) -> None:
-        self._set(wish_cancel=True)
         self.deny()
         self.effects.append(Decide(command=Command.CANCEL, taken=True, why="cancelled before anything was sent"))
 
@@ -436,7 +435,6 @@ class Step:
         self._note(EventType.ORDER_REJECTED, "not_placed", f"proven never placed, and not sent again: {detail}")
 
     def note_wish(self) -> None:
-        self._set(wish_cancel=True)
         self.effects.append(Decide(command=Command.CANCEL, taken=True, why="proven not placed; not sent again"))
 
     def note_halt(self) -> None:

@@ -122,6 +122,7 @@ def test_denial_keeps_the_reason_it_was_given():
     assert DenyReason.OFF_TICK is made.order.deny_reason
     event = last_event(made)
     assert (EventType.RISK_BLOCKED, "off_tick", "price 1.05, tick 0.1") == (event.type, event.reason, event.detail)
+    assert "off_tick" == made.order.reason
 
 
 def test_halted_order_is_denied_when_its_turn_comes():
@@ -521,6 +522,23 @@ def test_amend_is_seen_though_the_exchanges_clock_went_back():
     assert "" == made.order.snapshot().pending
 
 
+OPEN_RANKS = [
+    (OrderStatus.CREATED, 0),
+    (OrderStatus.UNTRIGGERED, 1),
+    (OrderStatus.TRIGGERED, 2),
+    (OrderStatus.NEW, 3),
+    (OrderStatus.PENDING_CANCEL, 3),
+    (OrderStatus.PARTIALLY_FILLED, 4),
+]
+
+
+@pytest.mark.parametrize("before,had", OPEN_RANKS)
+@pytest.mark.parametrize("after,has", OPEN_RANKS)
+def test_open_row_of_a_lower_rank_is_stale_however_late(before, had, after, has):
+    made = life(SENT, shown(before, at=10))
+    assert (has < had) is (made.take(shown(after, at=20)).fact == "shows_stale")
+
+
 def test_final_row_is_not_taken_back_by_an_open_one_that_saw_more():
     made = life(SENT, shown(OrderStatus.CANCELLED, "0.3"), shown(OrderStatus.PARTIALLY_FILLED, "0.4", at=20))
     assert (OrderStatus.CANCELLED, Decimal("0.4")) == (made.order.view.status, made.order.gap)
@@ -656,6 +674,17 @@ def test_everything_that_changes_is_told():
         "qty 1 -> 2, price 100 -> 101, trigger_price 99 -> 98, take_profit None -> 110, stop_loss None -> 90"
         == last_event(made).detail
     )
+
+
+@pytest.mark.parametrize("trigger_price", [None, Decimal(0)])
+def test_row_without_a_trigger_moves_none(trigger_price):
+    made = life(SENT, order=Order.of(evolve(REQUEST, trigger_price=Decimal(99))))
+    made.take(shown(OrderStatus.NEW, trigger_price=trigger_price))
+    assert 0 == made.told(EventType.ORDER_AMENDED)
+
+
+def test_trigger_that_nobody_asked_for_is_no_amend():
+    assert 0 == life(SENT, shown(OrderStatus.NEW, trigger_price=Decimal(98))).told(EventType.ORDER_AMENDED)
 
 
 def test_first_row_of_a_conditional_order_tells_a_moved_trigger():

@@ -7,6 +7,7 @@ Everything from outside comes in as an argument: whoever hands in other ports dr
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import pykka
@@ -20,6 +21,7 @@ from hean.actors.context import Addresses, Context, Gate, Observe
 from hean.actors.external import ExternalActor
 from hean.actors.gateway import HALT_MARK, Express, GatewayActor
 from hean.actors.messages import Adopt
+from hean.actors.operator import OperatorActor
 from hean.actors.portfolio import PortfolioActor, adopted, restore_books
 from hean.actors.ports import Ports, Sockets, Wire
 from hean.actors.reconciler import Plan, ReconcilerActor
@@ -92,6 +94,7 @@ def assemble(
     trade: tuple[Sockets, TradeEntry] | None,
     setup: Setup,
     observe: Observe,
+    operator: bool = False,
 ) -> Plant:
     """
     Make the actors of one router.
@@ -107,6 +110,7 @@ def assemble(
         trade: the same for the trade stream, and its channel; None where orders go over REST alone.
         setup: what was learnt from the exchange.
         observe: counts and logs.
+        operator: whether commands that operators leave in the journal are obeyed, and the pulse is written.
     """
     boxes = {name: ports.spawner.mailbox(name) for name in _ACTORS}
     now_ms = ports.clock.now_ms
@@ -182,9 +186,26 @@ def assemble(
                 policy=evolve(session_policy(settings), topics=(), catches_up=False),
             )
         )
+    admission = Admission(context, express, settings.orders.max_open)
+    if operator:
+
+        def guarded() -> tuple[dict[str, str], dict[str, int]]:
+            with lock:
+                return {name: str(state) for name, state in guard.states.items()}, guard.left(now_ms())
+
+        actors.append(
+            ports.spawner.start(
+                OperatorActor,
+                ports.spawner.mailbox("operator"),
+                context,
+                decide=admission.decide,
+                guarded=guarded,
+                brake=Path(journal.path),
+            )
+        )
     return Plant(
         context=context,
-        admission=Admission(context, express, settings.orders.max_open),
+        admission=admission,
         actors=actors,
         setup=setup,
         has_trade=trade is not None,

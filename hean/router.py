@@ -394,7 +394,11 @@ class Router:
 
     def _commands(self) -> Commands:
         self._require_running()
+<<<<<<< ours
         return Commands(self._context, self._admission)
+=======
+        return self._admission.decide(order_link_id, message)
+>>>>>>> theirs
 
     def _set(self, call: SetLeverage | SwitchMode) -> None:
         self._require_running()
@@ -471,6 +475,7 @@ class Router:
             else (TradeSockets(self._endpoints.trade_url, connect_timeout_s, entry, self._reader_failed), entry),
             setup=setup,
             observe=self._telemetry.observe,
+            operator=True,
         )
         self._context, self._admission, self._actors = self._plant.context, self._plant.admission, self._plant.actors
         for ref in self._actors:

@@ -91,7 +91,7 @@ def prepare(
         RemoteError: the exchange cannot be reached by the deadline, or refused a question.
         JournalError: the journal belongs to another account.
     """
-    asker = _Asker(client, exchange_clock, where, timeout_s, now_ms=now_ms, deadline_ms=deadline_ms, pause=pause)
+    asker = Asker(client, exchange_clock, where, timeout_s, now_ms=now_ms, deadline_ms=deadline_ms, pause=pause)
     exchange_clock.observe(asker.insist(QueryTime()))
     key = asker.insist(QueryKey()).result
     assert isinstance(key, KeyInfo)
@@ -128,7 +128,7 @@ def prepare(
     )
 
 
-def _positions(asker: _Asker) -> list[PositionRow]:
+def _positions(asker: Asker) -> list[PositionRow]:
     return [
         row
         for scope in SCOPES
@@ -141,7 +141,20 @@ def _positions(asker: _Asker) -> list[PositionRow]:
     ]
 
 
-class _Asker:
+class Asker:
+    """
+    Asks on the caller's thread until it is answered.
+
+    Args:
+        client: performs the questions.
+        exchange_clock: learns the offset where the exchange refuses our time.
+        where: the address, for errors.
+        timeout_s: for one question.
+        now_ms: our clock.
+        deadline_ms: on our clock, for all questions.
+        pause: lets so many seconds pass.
+    """
+
     def __init__(
         self,
         client: Client,
@@ -162,7 +175,13 @@ class _Asker:
         self._pause = pause
 
     def insist(self, call: Call) -> Reply:
-        """Ask until it is answered, refused for good, or the deadline passes."""
+        """
+        Ask until it is answered, refused for good, or the deadline passes.
+
+        Raises:
+            AuthRefused: the exchange does not take the key.
+            RemoteError: it refused the question, or was not reached by the deadline.
+        """
         while True:
             left_s = (self._deadline_ms - self._now_ms()) / 1000
             reply = self._client.perform(call, timeout_s=max(min(left_s, self._timeout_s), 0.05))
@@ -181,7 +200,13 @@ class _Asker:
                 self._exchange_clock.observe(self._client.perform(QueryTime(), timeout_s=self._timeout_s))
 
     def pages(self, ask: Callable[[str], Call], rows: Callable[[Page], tuple[Row, ...]]) -> list[Row]:
-        """All rows of all pages."""
+        """
+        All rows of all pages.
+
+        Raises:
+            AuthRefused: the exchange does not take the key.
+            RemoteError: it refused a question, or was not reached by the deadline.
+        """
         found: list[Row] = []
         cursor = ""
         while True:

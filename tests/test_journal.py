@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from hean.errors import JournalBusy, JournalCorrupt, JournalError, JournalFull, JournalLocked
 from hean.journal import (
     Batch,
+    Brake,
     CommandAnswer,
     Committed,
     ExecutionEntry,
@@ -30,7 +31,12 @@ from hean.journal import (
     PositionEntry,
     Record,
     StoredRecord,
+    brake_path,
+    holder_of,
     post_command,
+    pull_brake,
+    pulled_brake,
+    release_brake,
     sql,
 )
 from hean.journal.view import GENESIS, link
@@ -791,3 +797,50 @@ def test_a_batch_that_fails_in_a_crowd_fails_alone(journal: Journal) -> None:
     assert [Committed] * 5 == [type(done) for done in outcomes]
     assert {"0", "1", "2", "3", "4"} == {record.body for record in journal.records()}
     assert journal.verify_chain() is None
+
+
+# What stands beside the file.
+
+
+def test_a_brake_is_found_until_it_is_released(path: Path) -> None:
+    assert pulled_brake(path) is None
+    pull_brake(path, Brake(who="ann", why="smoke", at_ms=7))
+    pull_brake(path, Brake(who="bob", why="fire", at_ms=8))
+    assert Brake(who="bob", why="fire", at_ms=8) == pulled_brake(path)
+    assert [brake_path(path).name] == [each.name for each in path.parent.iterdir()]
+    release_brake(path)
+    release_brake(path)
+    assert pulled_brake(path) is None
+
+
+@pytest.mark.parametrize("text", ["", "no json", "[]", "{}", '{"who": "ann"}', "\udcff"])
+def test_a_brake_that_does_not_read_is_one_all_the_same(text: str, path: Path) -> None:
+    path.parent.mkdir()
+    brake_path(path).write_bytes(text.encode("utf-8", "surrogateescape"))
+    pulled = pulled_brake(path)
+    assert pulled is not None
+    assert "unknown" == pulled.who
+
+
+def test_a_brake_that_cannot_be_left_is_told(path: Path) -> None:
+    path.parent.write_text("a file, no directory")
+    with pytest.raises(JournalError, match="cannot be written"):
+        pull_brake(path, Brake(who="ann", why="smoke", at_ms=7))
+    assert pulled_brake(path) is None or "cannot be read" in str(pulled_brake(path))
+
+
+def test_the_holder_is_told_while_it_lives(path: Path) -> None:
+    assert holder_of(path) is None
+    with Journal.open(path, 1):
+        assert os.getpid() == holder_of(path)
+    assert holder_of(path) is None
+    program = f"""
+import os, signal
+from pathlib import Path
+from hean.journal import Journal
+Journal.open(Path({str(path)!r}), 1)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", program], check=False)
+    assert holder_of(path) is None
+    Journal.open(path, 1).close()

@@ -53,7 +53,7 @@ class PortfolioActor(KeptActor):
     def __init__(self, mailbox: Any, context: Context, books: dict[Key, PositionBook]) -> None:
         super().__init__(mailbox, context)
         self._books = books
-        self._rows: dict[Key, PositionRow] = {}
+        self._rows: dict[Key, PositionRow] = context.shown
         self._waiting: dict[Key, list[Confirm]] = {}
         self._asked: dict[Key, int] = {}
         context.positions = {key: book.snapshot for key, book in books.items()}

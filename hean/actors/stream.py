@@ -185,6 +185,7 @@ class StreamActor(Boundary):
         self._session, effects = session.apply(
             self._session, fact, self._context.now_ms(), unit=self._context.ports.unit()
         )
+        self._context.sessions["private"] = self._session
         for effect in effects:
             self._perform(effect)
 

@@ -325,6 +325,7 @@ class TradeActor(Boundary):
         self._session, effects = session.apply(
             self._session, fact, self._context.now_ms(), unit=self._context.ports.unit()
         )
+        self._context.sessions["trade"] = self._session
         for effect in effects:
             self._perform(effect)
 

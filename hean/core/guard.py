@@ -100,6 +100,10 @@ class Guard:
         """The state of each breaker by name."""
         return {name: each.state for name, each in self._breakers.items()}
 
+    def left(self, now_ms: Ms) -> dict[str, int]:
+        """How many calls of each group may leave now, of linear and inverse together."""
+        return {str(group): self._budgets.left(group, Category.LINEAR, now_ms) for group in Group}
+
     def refuses(self, group: Group) -> str:
         """Why a call of that group may not be sent at all now; empty when it may."""
         return breaker.refuses(self._breakers[ALL], group) or breaker.refuses(self._breakers[group], group)

@@ -29,9 +29,17 @@ class Verb:
 
 VERBS: Final[Mapping[str, Mapping[str, Verb]]] = {
     "Look (the journal alone; the router may run or be gone)": {
+        "status": Verb("status", "How the router is: streams, orders, breakers, halt"),
         "signals": Verb("signals", "The funnel: received, denied and why, sent, acknowledged, filled"),
         "orders": Verb("orders", "The blotter; live with --watch"),
         "trace": Verb("trace", "The whole story of one signal, order or execution"),
+    },
+    "Stop": {
+        "halt": Verb("halt", "No more creates; open orders stay"),
+        "resume": Verb("resume", "Take signals again"),
+        "cancel": Verb("cancel", "End one order"),
+        "kill": Verb("kill", "Halt, cancel everything by REST, verify; works when the router hangs or is gone"),
+        "resolve": Verb("resolve", "Decide what no evidence can settle"),
     },
     "Review": {
         "diagram": Verb("diagram", "The machines as they run"),

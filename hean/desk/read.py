@@ -151,3 +151,14 @@ def find(view: JournalView, id_: str) -> Found:
         links = ", ".join(one.entry.order_link_id for one in found[:5])
         raise LocalError(f"{id_!r} means {len(found)} orders; name one of them: {links}")
     return found[0]
+
+
+def seconds(value: float) -> str:
+    """A span for people: the two largest units of it."""
+    if value < 60:
+        return f"{max(value, 0):.1f} s"
+    minutes, rest = divmod(int(value), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"

@@ -258,7 +258,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
             "complete": "nothing is open, and every position is flat where that was asked for",
             "halt": "left, failed: whether the router will find the order to halt",
             "cancelled": "order_ids that the exchange took for cancelling",
-            "open_orders": "order_ids that are still open",
+            "open_orders": "order_ids that are still open; null where no complete list came",
             "flattened": "order_link_ids of the reduce-only orders that were sent",
             "positions": "what is still held: symbol -> side and size",
             "problems": "what went wrong on the way",

@@ -12,6 +12,7 @@ Rules:
 the order of them; the order_link_id, a pure function of the signal, and the exchange's own books give them back.
 """
 
+from hean.journal.brake import Brake, brake_path, pull_brake, pulled_brake, release_brake
 from hean.journal.entries import (
     Batch,
     Command,
@@ -25,11 +26,13 @@ from hean.journal.entries import (
     Record,
     StoredRecord,
 )
+from hean.journal.file import holder_of
 from hean.journal.view import JournalView
 from hean.journal.writer import Journal, post_command
 
 __all__ = [
     "Batch",
+    "Brake",
     "Command",
     "CommandAnswer",
     "Committed",
@@ -42,5 +45,10 @@ __all__ = [
     "PositionEntry",
     "Record",
     "StoredRecord",
+    "brake_path",
+    "holder_of",
     "post_command",
+    "pull_brake",
+    "pulled_brake",
+    "release_brake",
 ]

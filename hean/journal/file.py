@@ -41,6 +41,44 @@ def take_lock(path: Path) -> int:
     return lock_fd
 
 
+def holder_of(path: Path) -> int | None:
+    """
+    The process whose router has that journal; None where none has.
+
+    Told by the lock, which the kernel gives back when the process dies, however it dies; a process that is stopped or
+    hangs keeps it. 0 where the lock does not tell whose it is.
+    """
+    path = path.expanduser().resolve()
+    try:
+        lock_fd = os.open(path.with_name(path.name + ".lock"), os.O_RDONLY)
+    except OSError:
+        return None
+    holder = 0
+    try:
+        told = os.read(lock_fd, 20).decode(errors="replace")
+        holder = int(told) if told.isdecimal() else 0
+        # Whoever looks should not stand in the way of a router that starts: the lock is tried only where it is taken.
+        if holder and not _lives(holder):
+            return None
+        fcntl.flock(lock_fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return holder
+    finally:
+        os.close(lock_fd)
+    return None
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        # Somebody else's.
+        return True
+    return True
+
+
 def connect(path: Path, mode: str) -> sqlite3.Connection:
     """Open the file; mode as sqlite has it: ro, rw (must exist), rwc (may be created)."""
     if mode != "rwc" and not path.is_file():

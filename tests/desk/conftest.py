@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import shutil
-from collections.abc import Callable
+import signal as signals
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +26,7 @@ from tests.conftest import env_of
 from tests.exchange import LoopbackExchange
 
 WAIT_S = 20.0
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @frozen(kw_only=True)
@@ -103,3 +110,71 @@ def hean(journal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hean
     """A command line on that journal; no router runs, and there is no exchange."""
     monkeypatch.chdir(tmp_path)
     return hean_in({"HEAN_JOURNAL__PATH": str(journal), "HOME": str(tmp_path)})
+
+
+class Strategy:
+    """A strategy in a process of its own; see strategy.py."""
+
+    def __init__(self, env: dict[str, str]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.desk.strategy"],
+            cwd=ROOT,
+            env=dict(os.environ) | env | {"PYTHONPATH": str(ROOT)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert "ready\n" == self._read()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def lock(self) -> None:
+        """Take the journal's write lock and keep it."""
+        self._say("lock\n")
+        assert "locked\n" == self._read()
+
+    def hang(self) -> None:
+        """Stop in the middle of whatever it does, as a debugger or a full disk would."""
+        self._process.send_signal(signals.SIGSTOP)
+
+    def go_on(self) -> None:
+        self._process.send_signal(signals.SIGCONT)
+
+    def die(self) -> None:
+        self._process.kill()
+        self._process.wait(WAIT_S)
+
+    def end(self) -> None:
+        """End it, however it is."""
+        self._process.kill()
+        self._process.communicate(timeout=WAIT_S)
+
+    def _say(self, text: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(text)
+        self._process.stdin.flush()
+
+    def _read(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline()
+
+
+@pytest.fixture
+def strategy(router_env: dict[str, str]) -> Iterator[Strategy]:
+    """A strategy with a resting order and a position, in a process of its own."""
+    started = Strategy(router_env)
+    yield started
+    started.end()
+
+
+def until(true: Callable[[], bool], timeout_s: float = WAIT_S) -> bool:
+    """Whether it came true in time; for what happens in another process."""
+    deadline, pause = time.monotonic() + timeout_s, threading.Event()
+    while not true():
+        if time.monotonic() > deadline:
+            return False
+        pause.wait(0.02)
+    return True

@@ -14,6 +14,7 @@ from hean.actors.scribe import duplicate_of, execution_entry, execution_key
 from hean.core import plain
 from hean.core.calls import CancelOrder, VerdictKind
 from hean.core.foreign import Cause, ForeignOrder, ForeignOrders, cause_of, position_idx_of
+from hean.core.reconcile import COVERED
 from hean.core.replies import said
 from hean.core.types import (
     Decision,
@@ -106,15 +107,17 @@ class ExternalActor(KeptActor):
             )
         )
         context.tell_world(told)
-        context.to.portfolio.tell(
-            Fold(
-                execution=execution,
-                position_idx=idx,
-                correlation_id=correlation_id,
-                signal_id=signal_id,
-                reduce_only=order is not None and order.reduce_only,
+        if execution.category in COVERED:
+            # Spot and options have no position here: theirs is kept in the journal, and that is all.
+            context.to.portfolio.tell(
+                Fold(
+                    execution=execution,
+                    position_idx=idx,
+                    correlation_id=correlation_id,
+                    signal_id=signal_id,
+                    reduce_only=order is not None and order.reduce_only,
+                )
             )
-        )
         if cause not in {Cause.CHILD, Cause.FUNDING}:
             reaction = self._reactions[cause.forced]
             why = f"{cause}: {execution.side} {execution.exec_qty} {execution.symbol}, of no order of ours"

@@ -295,6 +295,8 @@ def restore_books(journal: Journal, instruments: Mapping[tuple[Category, str], I
     for entry in journal.positions():
         book(Category(entry.category), entry.symbol, entry.position_idx).adopt(plain.loads(PositionRow, entry.body))
     for row in journal.executions():
+        if row.category not in COVERED:
+            continue
         execution = plain.loads(Execution, row.body)
         book(execution.category, execution.symbol, row.position_idx).fold(execution)
     return books

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hean import EventType, OrderState, RemoteError, Router
-from hean.core.types import Finding, FindingKind
+from hean.core.types import Category, Finding, FindingKind
 from hean.journal import JournalView
 from tests.scenarios.world import WAIT_S, World, await_event, await_nth, resting, signal
 
@@ -64,6 +64,41 @@ def test_start_without_a_whole_picture_says_why_not(plain_world: World) -> None:
     with pytest.raises(RemoteError, match="not LIVE within 1"), world.router(start__timeout_s=1):
         pass
     assert 1 <= world.fired("error")
+
+
+# Other categories.
+
+
+def test_inverse_contracts_are_compared_as_well(plain_world: World) -> None:
+    world = plain_world
+    coin = {"symbol": "BTCUSD", "category": "inverse"}
+    with world.router(**SOON) as router:
+        bought = router.submit(signal("in", symbol="BTCUSD", category=Category.INVERSE, qty="100"))
+        assert OrderState.FILLED == bought.wait(WAIT_S).outcome
+        for topic in ("order", "execution", "position"):
+            world.exchange.fault("drop_push", {"topic": topic}, count=None)
+        world.exchange.fault("settle", args=coin | {"qty": "40"})
+        world.exchange.fault("funding", args=coin)
+        await_event(router, EventType.RECONCILIATION_ALERT, reason="settlement")
+        await_event(router, EventType.FUNDING)
+        assert 1 <= world.fired("drop_push")
+        world.exchange.clear_faults()
+        assert router.reconcile().equal
+        assert Decimal(60) == router.positions[Category.INVERSE, "BTCUSD", 0].size
+        world.assert_books_equal(router)
+
+
+def test_spot_trade_by_another_hand_is_kept_and_is_no_position(plain_world: World) -> None:
+    world = plain_world
+    for _ in range(2):
+        with world.router() as router:
+            world.exchange.fault(
+                "foreign_order", args={"symbol": "BTCUSDT", "category": "spot", "side": "Buy", "qty": "0.01"}
+            )
+            await_event(router, EventType.RECONCILIATION_ALERT, reason="manual")
+            assert (True, ()) == (router.reconcile().equal, router.reconcile().found)
+            assert not router.positions
+            world.assert_books_equal(router)
 
 
 # Timers.

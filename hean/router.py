@@ -394,11 +394,7 @@ class Router:
 
     def _commands(self) -> Commands:
         self._require_running()
-<<<<<<< ours
         return Commands(self._context, self._admission)
-=======
-        return self._admission.decide(order_link_id, message)
->>>>>>> theirs
 
     def _set(self, call: SetLeverage | SwitchMode) -> None:
         self._require_running()

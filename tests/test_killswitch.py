@@ -1,14 +1,9 @@
-<<<<<<< ours
 """The kill: nothing is open in the end, whoever hangs, and what could not be seen is said."""
-=======
-"""The kill switch against an exchange that loses, throttles and lags."""
->>>>>>> theirs
 
 from __future__ import annotations
 
 import threading
 import time
-<<<<<<< ours
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -45,28 +40,10 @@ def client(exchange: LoopbackExchange) -> Iterator[RestClient]:
         credentials=Credentials(api_key=urls["api_key"], api_secret=urls["api_secret"]),
         clock=now_ms,
     )
-=======
-from collections.abc import Iterator
-from typing import Any
-
-import pytest
-
-from hean.desk.exchange import Exchange
-from hean.killswitch import KillReport, KillSwitch
-from hean.settings import Settings
-from tests.desk.conftest import until
-from tests.exchange import LoopbackExchange
-
-
-@pytest.fixture
-def desk(router_env: dict[str, str]) -> Iterator[Exchange]:
-    made = Exchange(Settings.load(router_env | {"HEAN_BYBIT__RECV_WINDOW_MS": "500"}))
->>>>>>> theirs
     yield made
     made.close()
 
 
-<<<<<<< ours
 def order(name: str, **changes: Any) -> OrderRequest:
     plain = OrderRequest(
         order_link_id=OrderLinkId(name),
@@ -341,137 +318,3 @@ def test_kill_needs_no_start(
     report = Router.from_env(router_env, **QUICK).kill()
     assert (True, []) == (report.done, open_orders(exchange))
     assert not (tmp_path / "journal.db").exists()
-=======
-def kill(desk: Exchange, *, flatten: bool = False, timeout_s: float = 20.0) -> KillReport:
-    switch = KillSwitch(
-        lambda call: desk.perform(call, timeout_s=1.0),
-        now_s=time.monotonic,
-        now_ms=desk.clock.now_ms,
-        pause=lambda s: threading.Event().wait(s),
-        timeout_s=timeout_s,
-        settle_s=1.5,
-    )
-    return switch.run(flatten=flatten)
-
-
-def foreign(exchange: LoopbackExchange, symbol: str = "BTCUSDT", **args: Any) -> None:
-    asked = {"symbol": symbol, "side": "Buy", "qty": "0.001"} | args
-    exchange.fault("foreign_order", args=asked)
-
-
-def rested(exchange: LoopbackExchange) -> list[Any]:
-    return [order for order in exchange.books()["orders"] if order["orderStatus"] in {"New", "Untriggered"}]
-
-
-def held(exchange: LoopbackExchange) -> dict[str, str]:
-    return {row["symbol"]: row["size"] for row in exchange.books()["positions"] if row["size"] not in {"", "0"}}
-
-
-def test_an_account_with_nothing_open_is_done_at_once(desk: Exchange):
-    report = kill(desk, flatten=True)
-    assert (True, True, (), (), ()) == (
-        report.complete,
-        report.looked,
-        report.cancelled,
-        report.flattened,
-        report.problems,
-    )
-
-
-def test_linear_and_inverse_orders_of_any_hand_are_cancelled(desk: Exchange, exchange: LoopbackExchange):
-    foreign(exchange, price="50000")
-    foreign(exchange, "ETHUSDT", price="1000", qty="0.1")
-    foreign(exchange, "BTCUSD", price="50000", qty="100", category="inverse")
-    assert 3 == len(rested(exchange))
-    report = kill(desk)
-    assert (True, 3) == (report.complete, len(report.cancelled))
-    assert [] == rested(exchange)
-
-
-def test_a_position_larger_than_one_market_order_is_closed_in_chunks(desk: Exchange, exchange: LoopbackExchange):
-    exchange.market("BTCUSDT", bid="95000", ask="95001", bid_qty="1000", ask_qty="1000", refill=True)
-    for _ in range(2):
-        foreign(exchange, qty="400")
-    assert {"BTCUSDT": "800"} == held(exchange)
-    report = kill(desk, flatten=True)
-    assert (True, {}) == (report.complete, held(exchange))
-    sent = [order for order in exchange.books()["orders"] if order["orderLinkId"].startswith("hk-")]
-    assert all(order["reduceOnly"] for order in sent)
-    assert ["300", "500"] == sorted(order["qty"] for order in sent)
-    assert 2 == len(report.flattened)
-
-
-def test_a_short_and_an_inverse_position_are_closed_too(desk: Exchange, exchange: LoopbackExchange):
-    foreign(exchange, "ETHUSDT", side="Sell", qty="0.5")
-    foreign(exchange, "BTCUSD", qty="100", category="inverse")
-    assert {"ETHUSDT", "BTCUSD"} == held(exchange).keys()
-    assert kill(desk, flatten=True).complete
-    assert {} == held(exchange)
-
-
-@pytest.mark.parametrize("fault", ["lose_reply", "lose_request"])
-@pytest.mark.parametrize("endpoint", ["order/cancel-all", "order/create", "order/realtime", "position/list"])
-def test_a_lost_word_is_asked_for_again_and_nothing_is_closed_twice(
-    fault: str, endpoint: str, desk: Exchange, exchange: LoopbackExchange
-):
-    foreign(exchange, price="50000")
-    foreign(exchange, qty="0.4")
-    exchange.fault(fault, match={"endpoint": endpoint}, count=2)
-    report = kill(desk, flatten=True)
-    assert (True, {}, []) == (report.complete, held(exchange), rested(exchange))
-    assert report.problems
-    closed = [row for row in exchange.books()["executions"] if row["orderLinkId"].startswith("hk-")]
-    assert 0.4 == pytest.approx(sum(float(row["execQty"]) for row in closed))
-
-
-def test_an_empty_book_is_waited_for_under_another_id(desk: Exchange, exchange: LoopbackExchange):
-    foreign(exchange, qty="0.2")
-    exchange.market("BTCUSDT", bid="0", ask="95001", bid_qty="0", ask_qty="5")
-
-    def mend() -> None:
-        ended = until(lambda: "Cancelled" in [order["orderStatus"] for order in exchange.books()["orders"]])
-        assert ended
-        exchange.market("BTCUSDT", bid="95000", ask="95001", bid_qty="5", ask_qty="5")
-
-    mending = threading.Thread(target=mend)
-    mending.start()
-    report = kill(desk, flatten=True)
-    mending.join()
-    assert (True, {}) == (report.complete, held(exchange))
-    assert len(set(report.flattened)) > 1
-
-
-def test_throttling_and_a_lagging_list_only_cost_time(desk: Exchange, exchange: LoopbackExchange):
-    foreign(exchange, price="50000")
-    exchange.fault("rate_limit", match={"endpoint": "order/cancel-all"}, count=2)
-    exchange.fault("realtime_lag", count=2, args={"ms": 500})
-    report = kill(desk)
-    assert (True, []) == (report.complete, rested(exchange))
-
-
-def test_a_list_with_a_row_that_does_not_read_proves_nothing(desk: Exchange, exchange: LoopbackExchange):
-    foreign(exchange, price="50000")
-    exchange.fault("unknown_enum", match={"endpoint": "order/realtime"}, count=None)
-    exchange.fault("error", match={"endpoint": "order/cancel-all"}, count=None, args={"ret_code": 10016})
-    report = kill(desk, timeout_s=1.0)
-    assert (False, False) == (report.complete, report.looked)
-
-
-def test_what_an_account_wide_cancel_leaves_alive_is_cancelled_by_name(desk: Exchange, exchange: LoopbackExchange):
-    foreign(exchange, price="50000")
-    exchange.fault("error", match={"endpoint": "order/cancel-all"}, count=9, args={"ret_code": 10016})
-    report = kill(desk)
-    assert (True, 1, []) == (report.complete, len(report.cancelled), rested(exchange))
-    assert 1 == exchange.books()["counters"]["cancels_received"] - sum(
-        request["endpoint"] == "order/cancel-all" and request["executed"] for request in exchange.requests()
-    )
-
-
-def test_a_refused_key_ends_it_at_once(router_env: dict[str, str]):
-    desk = Exchange(Settings.load(router_env | {"BYBIT_API_KEY": "nobodys"}))
-    began = time.monotonic()
-    report = kill(desk)
-    desk.close()
-    assert (False, True, False) == (report.complete, report.refused, report.looked)
-    assert time.monotonic() - began < 5
->>>>>>> theirs

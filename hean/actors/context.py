@@ -125,12 +125,9 @@ class Context:
         instruments: what orders must fit; replaced when refreshed.
         positions: the portfolio's, replaced whole at each change.
         foreign: open orders that are not ours, by order_id; the external actor's, replaced whole at each change.
-<<<<<<< ours
         children: orders that the exchange made of ours, by our order_link_id; the newest of those that ended too.
-=======
         shown: the exchange's newest row of each position; the portfolio's.
         sessions: the newest record of each stream, by its name.
->>>>>>> theirs
     """
 
     ports: Ports
@@ -144,12 +141,9 @@ class Context:
     instruments: dict[tuple[Category, str], Instrument] = field(factory=dict)
     positions: Mapping[tuple[Category, str, int], PositionSnapshot] = field(factory=dict)
     foreign: Mapping[str, ForeignOrder] = field(factory=dict)
-<<<<<<< ours
     children: Mapping[str, tuple[ForeignOrder, ...]] = field(factory=dict)
-=======
     shown: dict[tuple[Category, str, int], PositionRow] = field(factory=dict)
     sessions: dict[str, Session] = field(factory=dict)
->>>>>>> theirs
     _owed: deque[Batch] = field(factory=deque, init=False)
     _owing: threading.Lock = field(factory=threading.Lock, init=False)
 

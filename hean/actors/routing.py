@@ -92,10 +92,18 @@ def unknown(context: Context, picture: Picture, *, count: bool = False) -> tuple
         duplicate = journal.knows_execution(execution.category, execution.symbol, execution.exec_id)
         (known if duplicate else new).append(execution)
     if count and known:
-        told = (duplicate_of(each, Source.RECONCILE, each.order_link_id) for each in known[-DUPLICATES_TOLD:])
-        journal.commit(Batch(at_ms=context.now_ms(), records=tuple(told)))
+        told = tuple(
+            duplicate_of(each, Source.RECONCILE, each.order_link_id, _correlation_id(context, each.order_link_id))
+            for each in known[-DUPLICATES_TOLD:]
+        )
+        journal.commit(Batch(at_ms=context.now_ms(), records=told))
         context.observe("duplicates", {"count": len(known), "source": Source.RECONCILE})
     return tuple(new)
+
+
+def _correlation_id(context: Context, order_link_id: str) -> str:
+    entry = context.journal.order(order_link_id) if order_link_id else None
+    return entry.correlation_id if entry is not None else ""
 
 
 def held_symbols(context: Context) -> tuple[tuple[Category, str], ...]:

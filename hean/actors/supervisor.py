@@ -142,7 +142,10 @@ class SupervisorActor(KeptActor):
                     at_ms=self._context.now_ms(),
                     records=(
                         Record(
-                            kind="poison", body=plain.dumps(repr(message.message)), order_link_id=slot.order_link_id
+                            kind="poison",
+                            body=plain.dumps(repr(message.message)),
+                            order_link_id=slot.order_link_id,
+                            correlation_id=slot.cell.snapshot.correlation_id,
                         ),
                     ),
                 )

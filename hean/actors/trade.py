@@ -306,17 +306,19 @@ class TradeActor(Boundary):
         """A reply to nobody proves nothing, but the order that it names had better be looked at."""
         context, link_id = self._context, linked_to(reply.envelope)
         slot = context.registry.slot(link_id)
+        correlation_id = slot.cell.snapshot.correlation_id if slot is not None else ""
+        body = plain.dumps(reply.text)
         context.announce(
             Event(
                 type=EventType.QUARANTINED,
                 at_ms=context.now_ms(),
-                correlation_id=slot.cell.snapshot.correlation_id if slot is not None else "",
+                correlation_id=correlation_id,
                 order_link_id=link_id,
                 reason="stray_reply",
                 detail=f"{reply.op or 'a frame'} {reply.envelope.ret_code} answers no request of ours "
                 f"(request ID {reply.req_id or 'missing'})",
             ),
-            records=(Record(kind="quarantine", body=plain.dumps(reply.text), order_link_id=link_id),),
+            records=(Record(kind="quarantine", body=body, order_link_id=link_id, correlation_id=correlation_id),),
         )
         if slot is not None:
             slot.tell(Recheck(asked_ms=context.now_ms()))

@@ -14,6 +14,10 @@ from typing import Any
 import orjson
 
 from hean import Event, EventType, OrderType, Router, Side, Signal, Ticket
+from hean.bybit.auth import Credentials
+from hean.bybit.endpoints import checked
+from hean.bybit.rest import RestClient
+from hean.core.calls import CancelOrder, VerdictKind
 from hean.journal import JournalView
 from tests.conftest import env_of
 from tests.exchange import LoopbackExchange
@@ -108,6 +112,18 @@ class World:
         """How often faults of that name have fired since the last clear."""
         return sum(row["fired"] for row in self.exchange.faults() if row["fault"] == name)
 
+    def cancel_by_hand(self, ticket: Ticket) -> None:
+        """Another hand with our key cancels that order, past every router."""
+        order, urls = ticket.snapshot(), self.exchange.urls
+        client = RestClient(
+            endpoints=checked(rest_url=urls["rest"], private_url=urls["private"], trade_url=urls["trade"]),
+            credentials=Credentials(api_key=urls["api_key"], api_secret=urls["api_secret"]),
+            clock=lambda: time.time_ns() // 1_000_000,
+        )
+        call = CancelOrder(category=order.category, symbol=order.symbol, order_link_id=order.order_link_id)
+        assert VerdictKind.ACCEPTED is client.perform(call).verdict.kind
+        client.close()
+
     # What we remember.
 
     def records(self, order_link_id: str, kind: str) -> list[dict[str, Any]]:
@@ -119,6 +135,11 @@ class World:
         """What was decided of that order's commands, as its records tell it."""
         told = [effect for fact in self.records(order_link_id, "fact") for effect in fact["effects"]]
         return [effect.removeprefix("Decide ") for effect in told if effect.startswith("Decide ")]
+
+    def correlations(self, order_link_id: str) -> set[str]:
+        """Every correlation ID under which the journal tells of that order."""
+        with JournalView.read(self.journal) as view:
+            return {record.correlation_id for record in view.records(order_link_id=order_link_id)}
 
     def parked(self) -> int:
         """How many executions wait for their order."""

@@ -17,6 +17,7 @@ from hean.actors.admission import Admission
 from hean.actors.brakes import frozen_before
 from hean.actors.bus import Bus
 from hean.actors.clock import ExchangeClock
+from hean.actors.commands import Commands
 from hean.actors.context import Addresses, Context, Gate, Observe
 from hean.actors.external import ExternalActor
 from hean.actors.gateway import HALT_MARK, Express, GatewayActor
@@ -198,7 +199,7 @@ def assemble(
                 OperatorActor,
                 ports.spawner.mailbox("operator"),
                 context,
-                decide=admission.decide,
+                commands=Commands(context, admission),
                 guarded=guarded,
                 brake=Path(journal.path),
             )

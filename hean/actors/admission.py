@@ -24,13 +24,12 @@ from hean.actors.supervisor import order_of
 from hean.core import checks, ids, plain
 from hean.core.breaker_facts import JournalFailed
 from hean.core.checks import Gates
-from hean.core.facts import AmendAsked, CancelAsked, Resolved, SendCreate, Sent
+from hean.core.facts import SendCreate, Sent
 from hean.core.order import apply
 from hean.core.record import Order
 from hean.core.types import (
     ZERO,
     Category,
-    Decision,
     Denial,
     DenyReason,
     Event,
@@ -47,9 +46,6 @@ from hean.core.types import (
 )
 from hean.errors import JournalError
 from hean.journal import Batch, OrderEntry, Record
-
-DECISION_S = 5.0
-"""How long a caller waits for the word on a cancel or an amend."""
 
 Word = TypeVar("Word", bound=StrEnum)
 
@@ -126,20 +122,6 @@ class Admission:
         order = order_of(entry)
         snapshot = order.snapshot() if isinstance(order, Order) else order
         return registry.keep(link_id, Cell(snapshot, entry.digest))
-
-    def decide(
-        self, order_link_id: str, message: CancelAsked | AmendAsked | Resolved, timeout_s: float = DECISION_S
-    ) -> Decision:
-        """Ask an order for its word on a cancel, an amend or a resolve; the request itself goes on regardless."""
-        slot = self._context.registry.slot(order_link_id)
-        if slot is None:
-            known = self.known(OrderLinkId(order_link_id))
-            state = "not known here" if known is None else str(known.snapshot.state)
-            return Decision(decided="denied", why=f"the order is {state}; nothing was sent")
-        answer = slot.mailbox.ask(message, timeout_s)
-        if isinstance(answer, Decision):
-            return answer
-        return Decision(decided="waiting", why="its actor is busy; the request is queued")
 
     def _enter(self, signal: Signal, link_id: OrderLinkId, digest: str) -> Cell:
         context = self._context

@@ -62,9 +62,9 @@ class Commands:
             if slot.cell.snapshot.outcome is None and symbol in {None, slot.cell.snapshot.symbol}
         }
 
-    def resolve(self, name: str, resolved: Resolved) -> Decision:
+    def resolve(self, name: str, resolved: Resolved, timeout_s: float = DECISION_S) -> Decision:
         """Decide what no evidence can settle; what was decided."""
-        return self._ask(name, self._admission.link_id_of(name), resolved, DECISION_S)
+        return self._ask(name, self._admission.link_id_of(name), resolved, timeout_s)
 
     def _ask(
         self, name: str, link_id: OrderLinkId | None, message: CancelAsked | AmendAsked | Resolved, timeout_s: float

@@ -19,6 +19,7 @@ from typing import Any, Final
 from attrs import frozen
 
 from hean.actors.boundary import Boundary
+from hean.actors.commands import Commands
 from hean.actors.context import Context
 from hean.actors.gateway import HALT_MARK
 from hean.actors.messages import Ping
@@ -55,7 +56,7 @@ class OperatorActor(Boundary):
     Args:
         mailbox: its own.
         context: the router's shared things.
-        decide: asks an order for a decision; the router's own door for commands.
+        commands: the router's own door for commands.
         guarded: state of each breaker, and calls left in each budget.
         brake: the journal's file, beside which a brake may lie; None where the journal is in memory.
     """
@@ -65,13 +66,13 @@ class OperatorActor(Boundary):
         mailbox: Any,
         context: Context,
         *,
-        decide: Callable[[str, CancelAsked | Resolved, float], Decision],
+        commands: Commands,
         guarded: Callable[[], tuple[dict[str, str], dict[str, int]]],
         brake: Path | None,
     ) -> None:
         super().__init__(mailbox)
         self._context = context
-        self._decide = decide
+        self._commands = commands
         self._guarded = guarded
         self._brake = brake
         self._pulsed_ms = 0
@@ -164,10 +165,10 @@ class OperatorActor(Boundary):
             case "resume":
                 return self._resume(who)
             case "cancel":
-                return self._decide(link_id, CancelAsked(who=who, why=why), _ASK_S)
+                return self._commands.cancel(link_id, CancelAsked(who=who, why=why), _ASK_S)
             case "resolve":
                 verdict = str(args.get("verdict", ""))
-                return self._decide(link_id, Resolved(verdict=verdict, who=who, why=why), _ASK_S)
+                return self._commands.resolve(link_id, Resolved(verdict=verdict, who=who, why=why), _ASK_S)
             case _:
                 return Decision(decided="denied", why=f"expected halt, resume, cancel or resolve, was {command.verb!r}")
 

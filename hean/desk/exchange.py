@@ -35,6 +35,8 @@ class Exchange:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.refused = False
+        """The exchange took neither key nor address; nothing will pass until a person acts."""
         self.endpoints = endpoints_of(settings)
         self.credentials = credentials_of(settings)
         self.local = SteadyClock()
@@ -56,9 +58,11 @@ class Exchange:
     def perform(self, call: Call, timeout_s: float | None = None) -> Reply:
         """One call; where the exchange refuses our time, it is asked for its own and the call is made once more."""
         reply = self._client.perform(call, timeout_s=timeout_s)
-        if reply.verdict.ret_code == _TIMESTAMP_REFUSED and reply.verdict.kind is not VerdictKind.UNKNOWN:
+        if reply.verdict.ret_code == _TIMESTAMP_REFUSED:
+            # Not executed, so nothing is done twice.
             self.sync()
             reply = self._client.perform(call, timeout_s=timeout_s)
+        self.refused = self.refused or (reply.verdict.kind is VerdictKind.AUTH and reply.verdict.hopeless)
         return reply
 
     def sync(self) -> Reply:

@@ -3,38 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from pathlib import Path
 
 import click
-from attrs import evolve
 
 from hean.desk.asking import asker
 from hean.desk.cli import verb
 from hean.desk.desk import Desk, Row
-from hean.desk.exchange import Exchange, exchange_of, pause
+from hean.desk.exchange import exchange_of, pause
 from hean.desk.exits import Exit
 from hean.desk.paper import Paper
 from hean.errors import JournalError
 from hean.journal import Brake, holder_of, pull_brake, pulled_brake
-from hean.killswitch import KillReport, KillSwitch
-
-# A router that runs looks for the brake four times a second; one that does not take it by then hangs.
-_HEED_S = 1.5
-_LOOK_S = 0.05
+from hean.killswitch import Kill, KillReport
 
 
 @verb("kill", examples=["hean kill", 'hean kill --flatten --why "everything out"'])
 @click.option("--flatten", is_flag=True, help="close every position too, by reduce-only market orders")
-@click.option("--timeout", "timeout_s", type=click.FloatRange(1, 3600), default=30.0, show_default=True, metavar="S")
+@click.option("--timeout", "timeout_s", type=click.FloatRange(1, 3600), default=60.0, show_default=True, metavar="S")
 @asker(why_needed=False)
 def kill(desk: Desk, flatten: bool, timeout_s: float, who: str, why: str) -> int:
     """
     Halt, cancel every open order by REST, and verify that nothing is open; with --flatten close the positions too.
 
-    Everything of this key's account that is linear or inverse, whoever opened it. Waits for neither the router nor the
+    Everything of this key's account, whoever opened it; spot holdings stay. Waits for neither the router nor the
     journal: it works while the router hangs or is stopped, even inside a write, and when it is gone. The router finds a
     brake beside its journal and is halted when it goes on, or at its next start; hean resume lifts that.
+
+    It cancels first, looks until nothing is open, and looks once more when no request that was under way can be taken
+    any more: that is the receive window and a second.
 
     The exit code is 0 only when the exchange's own lists said that it is done; 6 when they did not, 5 when it refused.
     """
@@ -45,21 +41,26 @@ def kill(desk: Desk, flatten: bool, timeout_s: float, who: str, why: str) -> int
     except JournalError as error:
         halt = "failed"
         desk.talk(f"the halt could not be left: {error}; cancelling all the same")
-    with exchange_of(settings) as exchange, desk.progress("cancelling everything") as tell:
+    with exchange_of(settings) as exchange, desk.progress("cancelling everything, then looking until it stays so"):
         desk.talk(f"cancelling everything on {exchange.name}, {exchange.endpoints.rest_url}")
-        report = _run(exchange, tell, flatten=flatten, timeout_s=timeout_s)
-        if holder_of(path) is not None:
-            # A router that runs may have sent more before it found the brake.
-            _wait_for_heed(path)
-            report = _joined(report, _run(exchange, tell, flatten=flatten, timeout_s=timeout_s))
-    head = _head(exchange.name, halt, report)
+        began_s = time.monotonic()
+        killing = Kill(
+            exchange,
+            now_ms=exchange.local.now_ms,
+            pause=pause,
+            # Source: Bybit V5 docs, guide: a request is taken until a second after the end of its receive window.
+            late_s=settings.bybit.recv_window_ms / 1000 + 1,
+            timeout_s=timeout_s,
+        )
+        report = killing.run(flatten=flatten)
+    head = _head(exchange.name, halt, report, time.monotonic() - began_s)
     desk.show("hean.kill/1", head, (), lambda paper: _text(paper, head, flatten=flatten))
     pid = holder_of(path)
     if pid is not None and pulled_brake(path) is not None:
         desk.talk(f"process {pid} has the journal and does not answer; it halts first thing when it goes on")
-    if report.complete:
+    if report.done:
         return Exit.DONE
-    code = Exit.REFUSED if report.refused else Exit.UNKNOWN
+    code = Exit.REFUSED if exchange.refused else Exit.UNKNOWN
     desk.complain(
         "not everything is stopped, as far as the exchange tells",
         exit_code=code,
@@ -68,56 +69,29 @@ def kill(desk: Desk, flatten: bool, timeout_s: float, who: str, why: str) -> int
     return code
 
 
-def _run(exchange: Exchange, tell: Callable[[str], None], *, flatten: bool, timeout_s: float) -> KillReport:
-    switch = KillSwitch(
-        exchange.perform,
-        now_s=time.monotonic,
-        now_ms=exchange.clock.now_ms,
-        pause=pause,
-        timeout_s=timeout_s,
-        # Source: Bybit V5 docs, guide: a request is taken until a second after the end of its receive window.
-        settle_s=exchange.settings.bybit.recv_window_ms / 1000 + 1,
-        tell=tell,
-    )
-    return switch.run(flatten=flatten)
-
-
-def _joined(first: KillReport, last: KillReport) -> KillReport:
-    """What both runs did, and what the last one saw."""
-    return evolve(
-        last,
-        cancelled=tuple(dict.fromkeys((*first.cancelled, *last.cancelled))),
-        flattened=tuple(dict.fromkeys((*first.flattened, *last.flattened))),
-        problems=tuple(dict.fromkeys((*first.problems, *last.problems))),
-        took_s=first.took_s + last.took_s,
-    )
-
-
-def _wait_for_heed(path: Path) -> None:
-    deadline = time.monotonic() + _HEED_S
-    while pulled_brake(path) is not None and time.monotonic() < deadline:
-        pause(_LOOK_S)
-
-
-def _head(name: str, halt: str, report: KillReport) -> Row:
-    held = {f"{row.category} {row.symbol} {row.position_idx}": f"{row.side} {row.size:f}" for row in report.positions}
+def _head(name: str, halt: str, report: KillReport, took_s: float) -> Row:
+    held = {
+        f"{row.category} {row.symbol} {row.position_idx}": f"{row.side} {row.size:f}" for row in report.positions or ()
+    }
+    seen = bool(report.open_orders) or not report.problems
     return {
         "exchange": name,
-        "complete": report.complete,
+        "complete": report.done,
         "halt": halt,
         "cancelled": list(report.cancelled),
-        "open_orders": [row.order_id for row in report.open_orders] if report.looked else None,
+        "open_orders": [row.order_id for row in report.open_orders] if seen else None,
         "flattened": list(report.flattened),
         "positions": held,
         "problems": list(report.problems),
-        "took_s": round(report.took_s, 3),
+        "notes": list(report.notes),
+        "took_s": round(took_s, 3),
     }
 
 
 def _text(paper: Paper, head: Row, *, flatten: bool) -> None:
     paper.line(f"cancelled  {len(head['cancelled'])} orders on {head['exchange']}")
     if head["open_orders"] is None:
-        paper.line("open       not known: no complete list came", "bold red")
+        paper.line("open       not known: not every list came", "bold red")
     else:
         count = len(head["open_orders"])
         paper.line(f"open       {count or 'nothing'}", "bold red" if count else "green")

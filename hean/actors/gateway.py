@@ -305,6 +305,8 @@ class GatewayActor(Boundary):
 
     def _act(self, wishes: tuple[Wish, ...]) -> None:
         context = self._context
+        # Before anybody is told: who hears that submits pass, or do not, must find it so.
+        context.gate.breaker_why = self._guard.refuses(Group.CREATE)
         for wish in wishes:
             match wish:
                 case WakeBreaker():
@@ -323,7 +325,6 @@ class GatewayActor(Boundary):
                     self._tell(wish)
                 case _:
                     assert_never(wish)
-        context.gate.breaker_why = self._guard.refuses(Group.CREATE)
 
     def _tell(self, wish: Tell) -> None:
         context, what = self._context, wish.what

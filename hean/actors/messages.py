@@ -70,9 +70,15 @@ class Adopt:
 
 @frozen(kw_only=True)
 class Crashed:
-    """To the supervisor: the actor of that order stopped while it handled `message`."""
+    """
+    To the supervisor: an actor of that order stopped while it handled `message`.
+
+    Attributes:
+        actor_urn: which actor; by now another one may be in charge of the order.
+    """
 
     order_link_id: OrderLinkId
+    actor_urn: str
     message: object
     error: str
     journal: bool

@@ -114,6 +114,7 @@ class OrderActor(Boundary):
         self._context.to.supervisor.tell(
             Crashed(
                 order_link_id=self._slot.order_link_id,
+                actor_urn=self.actor_urn,
                 message=message,
                 error=f"{type(error).__name__}: {error}",
                 journal=isinstance(error, JournalError),

@@ -117,14 +117,16 @@ class SupervisorActor(KeptActor):
         )
 
     def _crashed(self, message: Crashed) -> None:
-        slot = self._context.registry.slot(message.order_link_id)
-        if slot is None:
-            return
-        self._actors.pop(message.order_link_id, None)
+        slot, ref = self._context.registry.slot(message.order_link_id), self._actors.get(message.order_link_id)
         self._context.observe(
             "actor.crash",
             {"actor": "order", "order_link_id": message.order_link_id, "error": message.error},
         )
+        if slot is None or (ref is not None and ref.actor_urn != message.actor_urn):
+            # It crashed while it was retired: the order is at rest, or has another actor already.
+            self._deliver(message.order_link_id, message.message)
+            return
+        self._actors.pop(message.order_link_id, None)
         # Restarted: a look-up that was out died with its actor, and an effect may not have been performed.
         again = () if isinstance(message.message, Restarted) else (message.message,)
         first: tuple[object, ...] = (Restarted(), *again)

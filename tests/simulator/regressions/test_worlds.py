@@ -1,0 +1,86 @@
+"""
+Worlds that broke a law once, cut down to the fewest actions that did; each is named for what it taught.
+
+The seed still chooses the order of things, so a test keeps its seed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.simulator.plan import Action, Plan
+from tests.simulator.runner import play
+
+CALM: dict[str, Any] = {
+    "entry": "ws",
+    "recv_window_ms": 2000,
+    "reply_timeout_s": 2.0,
+    "visibility_s": 4.0,
+    "max_age_s": 300.0,
+    "max_tries": 5,
+    "breaker_failures": 5,
+    "ban_silence_s": 2.0,
+    "reconcile_s": 10.0,
+    "confirm_s": 0.3,
+    "overlap_s": 60.0,
+    "max_drift_ms": 60_000,
+    "position_policy": "halt_symbol",
+    "hedged": False,
+    "opening": False,
+    "offset_ms": 0,
+    "lag": 0.0,
+    "spread_ms": 5,
+    "behaviour": {},
+    "limits": "bybit",
+    "finale": "",
+}
+
+
+def world(seed: int, *actions: Action, length_ms: int = 20_000, **config: Any) -> Plan:
+    """A calm world with these differences."""
+    return Plan(seed=seed, config=CALM | config, actions=actions, length_ms=length_ms)
+
+
+def submit(at_ms: int, n: int = 0, **signal: Any) -> Action:
+    """A market order that fills at once, with these differences."""
+    plain = {"symbol": "BTCUSDT", "category": "linear", "side": "Buy", "qty": "0.003", "order_type": "Market"}
+    return Action(at_ms, "submit", {"n": n, "signal": plain | signal})
+
+
+def test_amend_ends_though_the_exchanges_clock_went_back() -> None:
+    plan = world(
+        135,
+        submit(1_000, qty="0.030", order_type="Limit", price="90000"),
+        Action(1_200, "fault", {"fault": "clock_skew", "count": None, "args": {"ms": -900}}),
+        Action(1_300, "amend", {"n": 0, "changes": {"qty": "0.024"}}),
+        length_ms=4_000,
+    )
+    assert None is play(plan).broken
+
+
+def test_order_whose_actor_crashes_while_it_retires_has_one_actor_afterwards() -> None:
+    plan = world(
+        2322,
+        submit(12_858, n=2, qty="0.006", side="Sell", trigger_price="94910.0"),
+        Action(13_713, "fault", {"fault": "cut_trade", "count": 2, "probability": 0.5, "args": {"refuse_s": 0}}),
+        Action(13_790, "cancel", {"n": 2}),
+        Action(13_933, "stall", {"ms": 9_000}),
+        Action(14_793, "break", {"n": 2}),
+        length_ms=24_000,
+        entry="rest",
+        recv_window_ms=5000,
+        visibility_s=9.0,
+        max_age_s=3.0,
+        max_tries=1,
+        max_drift_ms=500,
+        position_policy="adopt",
+        spread_ms=0,
+        behaviour={
+            "execution_push_delay_ms": [0, 20],
+            "order_before_execution": True,
+            "reduce_only_excess": "cap",
+            "amend_unchanged": "34040",
+        },
+        finale="restart",
+    )
+    assert None is play(plan).broken

@@ -87,5 +87,3 @@ class Disk:
 
     def close(self) -> None:
         self._connection.close()
-
-

@@ -117,6 +117,7 @@ def plan_of(seed: int) -> Plan:
 
 def _config(draw: Draw) -> Args:
     recv_window_ms = draw.one((500, 2_000, 5_000))
+    spread_ms = draw.one((0, 5, 40, 400))
     return {
         "entry": draw.one(("ws", "ws", "rest")),
         "recv_window_ms": recv_window_ms,
@@ -126,7 +127,8 @@ def _config(draw: Draw) -> Args:
         "max_tries": draw.one((1, 3, 5, 5)),
         "breaker_failures": draw.one((3, 5, 5, 1000)),
         "ban_silence_s": draw.one((2.0, 6.0)),
-        "orders_s": draw.one((2.0, 10.0, 10.0)),
+        # A comparison over a slow network takes seconds, and there must be time between two.
+        "reconcile_s": draw.one((3.0, 5.0, 10.0)) if spread_ms < 400 else 20.0,
         "confirm_s": draw.one((0.3, 1.0)),
         "overlap_s": draw.one((5.0, 60.0)),
         "max_drift_ms": draw.one((500, 500, 60_000)),
@@ -135,7 +137,7 @@ def _config(draw: Draw) -> Args:
         "opening": draw.chance(0.2),
         "offset_ms": draw.one((0, 0, 0, -2_500, 40_000)),
         "lag": draw.one((0.0, 0.0, 0.02, 0.2)),
-        "spread_ms": draw.one((0, 5, 40, 400)),
+        "spread_ms": spread_ms,
         "behaviour": _behaviour(draw),
         "limits": draw.one(("bybit", "bybit", "none")),
         "finale": draw.weighted({"": 4, "close": 3, "restart": 3}),

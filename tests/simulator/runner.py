@@ -12,12 +12,12 @@ from typing import Any
 import attrs
 
 from tests.simulator.coverage import Coverage
-from tests.simulator.laws import Violation
 from tests.simulator.plan import Plan, plan_of
 from tests.simulator.story import Story
+from tests.simulator.violation import Violation
 from tests.simulator.world import World
 
-CHUNK = 20
+CHUNK = 10
 """Seeds that one process takes at a time."""
 
 

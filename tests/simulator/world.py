@@ -54,16 +54,19 @@ from tests.exchange.engine import API_KEY, API_SECRET, Engine
 from tests.exchange.faults import AT_ONCE
 from tests.simulator.coverage import Coverage
 from tests.simulator.journal import Disk, SimJournal
-from tests.simulator.laws import Laws, Violation
+from tests.simulator.laws import Laws
 from tests.simulator.network import Net, SimClient, SimPool, SimSockets, SimTradeSockets, Weather
 from tests.simulator.plan import Action, Args, Plan
 from tests.simulator.runtime import Kernel, Killed, Process, SimMailbox
 from tests.simulator.story import Story
+from tests.simulator.violation import Violation
 
 START_MS = 1_720_000_000_000
 QUIET_MS = 600_000
 """Every world is quiet so long after the last fault, or something is stuck."""
 SETTLE_MS = 3_000
+# No multiple of any timer: what happens at regular times must not be met each time.
+LOOK_MS = 211
 START_TIMEOUT_MS = 30_000
 PATIENCE_MS = 90_000
 _OURS = frozenset(
@@ -646,8 +649,10 @@ class World:
     def _await_quiet(self) -> None:
         deadline_ms = self.kernel.now_ms + QUIET_MS
         why = "nothing yet"
+        # What a stream lost without breaking is found by the next comparison, and confirmed by the one after it.
+        self.kernel.run_until(self.kernel.now_ms + int(self.config["reconcile_s"] * 1000) + SETTLE_MS)
         while self.kernel.now_ms < deadline_ms:
-            self.kernel.run_until(self.kernel.now_ms + SETTLE_MS)
+            self.kernel.run_until(self.kernel.now_ms + LOOK_MS)
             why = self.laws.restless()
             if not why:
                 return
@@ -738,7 +743,8 @@ def settings_of(config: Args) -> Settings:
         ),
         stream=StreamSettings(backoff_cap_s=3.0),
         reconcile=ReconcileSettings(
-            orders_s=config["orders_s"],
+            orders_s=config["reconcile_s"],
+            positions_s=config["reconcile_s"],
             confirm_s=config["confirm_s"],
             overlap_s=config["overlap_s"],
             position_only_here=policy,
@@ -757,5 +763,3 @@ def event_words(event: Event) -> dict[str, Any]:
         if getattr(event, name):
             words[name] = getattr(event, name)
     return words
-
-

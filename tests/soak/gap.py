@@ -33,11 +33,14 @@ class Recovery:
     equal_ms: int
 
 
-def recover(router: Router, exchange: LoopbackExchange, *, executions: int, outage_s: float) -> Recovery:
+def recover(
+    router: Router, exchange: LoopbackExchange, *, executions: int, outage_s: float, name: str = "gap"
+) -> Recovery:
     """
     Let executions happen behind the router's back, and measure.
 
-    One in ten is by another hand; the others fill resting orders of ours bit by bit.
+    One in ten is by another hand; the others fill resting orders of ours bit by bit. `name` tells several gaps of one
+    router apart.
     """
     foreign = executions // 10
     fills = executions - foreign
@@ -46,7 +49,7 @@ def recover(router: Router, exchange: LoopbackExchange, *, executions: int, outa
     for number in range(ORDERS):
         ticket = router.submit(
             Signal(
-                strategy_id="gap",
+                strategy_id=name,
                 signal_id=f"{number}",
                 symbol="BTCUSDT",
                 side=Side.BUY,
@@ -59,8 +62,8 @@ def recover(router: Router, exchange: LoopbackExchange, *, executions: int, outa
     seen: list[Event] = []
     for type_ in (EventType.STATUS, EventType.ORDER_FILLED, EventType.POSITION_UPDATE, EventType.POSITION_OPENED):
         router.subscribe(type_, seen.append)
-    router.subscribe(EventType.RECONCILIATION_ALERT, seen.append)
 
+    before = {row["execId"] for row in exchange.books()["executions"]}
     began = time.monotonic()
     exchange.fault("cut_private", args={"refuse_s": outage_s + WAIT_S})
     for _ in range(fills):
@@ -70,7 +73,7 @@ def recover(router: Router, exchange: LoopbackExchange, *, executions: int, outa
     threading.Event().wait(max(began + outage_s - time.monotonic(), 0))
     exchange.clear_faults()
 
-    wanted = {row["execId"] for row in exchange.books()["executions"]}
+    wanted = {row["execId"] for row in exchange.books()["executions"]} - before
     assert executions == len(wanted)
     deadline = time.monotonic() + WAIT_S
     while not wanted <= {event.exec_id for event in seen if event.type in _POSITION}:

@@ -76,7 +76,7 @@ def recover(
     wanted = {row["execId"] for row in exchange.books()["executions"]} - before
     assert executions == len(wanted)
     deadline = time.monotonic() + WAIT_S
-    while not wanted <= {event.exec_id for event in seen if event.type in _POSITION}:
+    while not (_times(seen, "stream_LIVE") and wanted <= {event.exec_id for event in seen if event.type in _POSITION}):
         assert time.monotonic() < deadline, "the gap was not closed"
         threading.Event().wait(0.02)
     lost_ms = _times(seen, "stream_BACKING_OFF")[0]

@@ -58,7 +58,7 @@ def _count_ends() -> Counter[str]:
         drain(world)
         ends[str(world.order.outcome or world.order.state)] += 1
 
-    World.drain = counted  # type: ignore[method-assign]
+    World.drain = counted  # type: ignore[method-assign,assignment]
     return ends
 
 

@@ -30,14 +30,19 @@ class ExchangeClock:
 
     Args:
         local_ms: our clock.
-        max_drift_ms: a change of the offset beyond this, since the first sample, is drift.
+        max_drift_ms: a change of the offset that is surely beyond this, since the first sample, is drift.
+
+    Attributes:
+        finding: what a person should know of the clock, though orders may go on; None where all is well. An offset that
+            stays is corrected, however large it is: our ages come from a clock that does not jump.
     """
 
     def __init__(self, local_ms: Callable[[], Ms], max_drift_ms: int) -> None:
         self._local_ms = local_ms
         self._max_drift_ms = max_drift_ms
         self._clock = clock.Clock()
-        self._first_offset_ms: int | None = None
+        self._first: tuple[int, int] | None = None
+        self.finding: clock.ClockFinding | None = None
 
     def now_ms(self) -> int:
         """The exchange's time now; our own before the first sample."""
@@ -58,18 +63,22 @@ class ExchangeClock:
         if not isinstance(reply.result, ServerTime) or reply.sent_ms is None:
             return ""
         sample = clock.Sample(sent_ms=reply.sent_ms, received_ms=reply.received_ms, server_ms=reply.result.server_ms)
-        self._clock, finding = clock.observe(self._clock, sample)
-        offset_ms = self.offset_ms
-        if self._first_offset_ms is None:
-            self._first_offset_ms = offset_ms
-        moved_ms = offset_ms - self._first_offset_ms
-        if abs(moved_ms) > self._max_drift_ms:
+        self._clock, self.finding = clock.observe(self._clock, sample)
+        if self._first is None:
+            self._first = self._estimate()
+        (first_ms, first_give_ms), (offset_ms, give_ms) = self._first, self._estimate()
+        moved_ms = offset_ms - first_ms
+        # Both are known within bounds only; a slow reply is no drift.
+        if abs(moved_ms) - first_give_ms - give_ms > self._max_drift_ms:
             return f"the offset to the exchange's clock moved by {moved_ms} ms, at most {self._max_drift_ms} is allowed"
-        return str(finding) if finding is clock.ClockFinding.DRIFT else ""
+        return ""
 
     def forgive(self) -> None:
         """A person resumed: drift counts from here."""
-        self._first_offset_ms = self.offset_ms
+        self._first = self._estimate()
+
+    def _estimate(self) -> tuple[int, int]:
+        return self.offset_ms, self.uncertainty_ms or 0
 
 
 class TimerThread:

@@ -22,6 +22,7 @@ from hean.actors.pool import not_sent
 from hean.actors.ports import Mailbox, Point, Ports, Wire
 from hean.core.breaker_facts import BreakerState, DriftExceeded, HaltAsked, JournalFailed, ProbeDue, ResumeAsked
 from hean.core.calls import Group, Phase, QueryTime, Reply, Verdict, VerdictKind, category_of, group_of
+from hean.core.clock import ClockFinding
 from hean.core.guard import ALL, GoSilent, Guard, Probe, Speak, Tell, WakeBreaker, Wish
 from hean.core.session_facts import StartRequested, StopRequested
 from hean.core.types import Category, Event, EventType, Ms
@@ -188,6 +189,7 @@ class GatewayActor(Boundary):
         self._queue_max = queue_max
         self._exchange_clock = exchange_clock
         self._sync_ms = sync_ms
+        self._told: ClockFinding | None = None
         self._lanes: dict[_Lane, deque[Send]] = {}
         self._waiting = 0
 
@@ -369,6 +371,13 @@ class GatewayActor(Boundary):
             self._accept(Send(tag="time", call=QueryTime(), answer_to=self.mailbox))
 
     def _learn_time(self, reply: Reply) -> None:
-        why = self._exchange_clock.observe(reply)
+        clock = self._exchange_clock
+        why = clock.observe(reply)
+        told, self._told = self._told, clock.finding
+        if clock.finding is not None and clock.finding is not told:
+            detail = f"offset {clock.offset_ms} ms, known within {clock.uncertainty_ms} ms; check this host's clock"
+            self._context.announce(
+                Event(type=EventType.ERROR, at_ms=self._context.now_ms(), reason=str(clock.finding), detail=detail)
+            )
         if why:
             self._learn(lambda now_ms: self._guard.take(ALL, DriftExceeded(why=why), now_ms))

@@ -7,6 +7,7 @@ silence and left by a probe; a command that waited past its deadline is denied, 
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -94,9 +95,7 @@ def test_s24_command_that_waited_past_its_deadline_is_denied(world: World) -> No
 def silence_in(requests: list[dict[str, Any]]) -> int:
     """The longest pause after a 403, until the next request of any kind."""
     times = [(row["time"], row["verdict"]) for row in requests]
-    return max(
-        later - time for (time, verdict), (later, _) in zip(times, times[1:], strict=False) if verdict == "http 403"
-    )
+    return max(later - time for (time, verdict), (later, _) in pairwise(times) if verdict == "http 403")
 
 
 def test_s24_ban_is_sat_out_in_silence_and_left_by_a_probe(world: World) -> None:

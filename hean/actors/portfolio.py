@@ -32,7 +32,7 @@ from hean.journal import Batch, Journal, PositionEntry
 Key = tuple[Category, str, int]
 
 # Executions that a book holds singly, for late ones and for rows that lag; older ones that a row confirmed are summed.
-KEEP_EXECUTIONS = 1_000
+KEEP_EXECUTIONS = 250
 # A position row usually follows its execution on the stream at once: it is asked for only when it does not.
 CONFIRM_GRACE_MS = 500
 CONFIRM_CAP_MS = 10_000

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -20,9 +22,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from loguru import logger
 
+from hean.journal import Journal
 from tests.bench.clients import WAIT_S, Client, Hean, Pybit, RawSocket, Trip
 from tests.bench.exchange import TimedExchange
 
+DESK_MS = 150
+"""What a person at a terminal does not notice as waiting; on an idle machine."""
 MEASURES = ("signal -> wire", "submit returns", "fill -> strategy", "signal -> fill")
 
 
@@ -72,6 +77,27 @@ def per_second(client: Client, first: int, count: int, in_flight: int) -> float:
     return count / (time.monotonic() - began)
 
 
+def desk(rounds: int) -> int:
+    """How soon the desk's viewers answer, as a person waits for them; 1 where one takes longer than it may."""
+    slowest = 0.0
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "journal.db"
+        Journal.open(path, int(time.time() * 1000)).close()
+        for verb in (["--help"], ["status"], ["orders"], ["signals"], ["positions"]):
+            program = "import sys; from hean.desk.cli import run; run(sys.argv[1:])"
+            command = [sys.executable, "-c", program, *verb]
+            spans = []
+            for _ in range(rounds):
+                began = time.monotonic()
+                subprocess.run(
+                    command, capture_output=True, check=False, env=os.environ | {"HEAN_JOURNAL__PATH": str(path)}
+                )
+                spans.append((time.monotonic() - began) * 1000)
+            slowest = max(slowest, statistics.median(spans))
+            print(f"hean {verb[0]:12} {statistics.median(spans):6.0f} ms median, {min(spans):6.0f} ms least")
+    return 0 if slowest <= DESK_MS else 1
+
+
 def main() -> int:
     """Measure, print, and write JSON where asked."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -80,7 +106,10 @@ def main() -> int:
     parser.add_argument("--in-flight", type=int, nargs="*", default=[1, 50])
     parser.add_argument("--only", nargs="*", help="clients by name")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--desk", action="store_true", help="how soon the desk's viewers answer, and nothing else")
     options = parser.parse_args()
+    if options.desk:
+        return desk(options.rounds)
     logger.remove()
     logger.add(Path(tempfile.gettempdir()) / "hean-bench.log", level="INFO")
     clients: list[Client] = [RawSocket(), Hean("ws"), Hean("rest"), Pybit("ws"), Pybit("http")]

@@ -73,20 +73,6 @@ def test_viewers_import_nothing_that_they_do_not_need(arguments: list[str], jour
     assert set() == HEAVY & set(modules)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["orders"], ["signals"], ["trace", "filled"]], ids=str)
-def test_viewers_answer_within_150_ms_on_an_idle_machine(arguments: list[str], journal: Path):
-    # Processor time, stretched as the bare interpreter's is: some 12 ms where nothing else runs.
-    program = "import resource, sys\nfrom hean.desk.cli import run\nrun(sys.argv[1:])\n"
-    cost = "print(sum(resource.getrusage(resource.RUSAGE_SELF)[:2]), file=sys.stderr)"
-    env = {"HEAN_JOURNAL__PATH": str(journal)}
-
-    def least(text: str, *given: str) -> float:
-        return min(float(python(text + cost, *given, env=env).stderr.split()[-1]) for _ in range(5))
-
-    stretch = max(least("import resource, sys\n") / 0.012, 1.0)
-    assert least(program, *arguments) < 0.150 * stretch
-
-
 def test_an_unknown_verb_is_a_usage_error(hean: Hean):
     ran = hean("orderz")
     assert (Exit.USAGE, "") == (ran.code, ran.out)

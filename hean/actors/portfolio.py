@@ -194,6 +194,9 @@ class PortfolioActor(KeptActor):
         agreements = tuple(
             self._book(key).agree(row) for key, row in rows.items() if row.size > ZERO or key in self._books
         )
+        for agreement in agreements:
+            if agreement.verdict is Verdict.CONFIRMED:
+                self._compact(_key_of_row(agreement.seen), agreement.seen)
         unlisted = tuple(
             book.snapshot
             for key, book in self._books.items()
@@ -256,6 +259,10 @@ class PortfolioActor(KeptActor):
 def _key_of(confirm: Confirm) -> Key:
     category, symbol, position_idx = confirm.symbol_key
     return Category(category), symbol, position_idx
+
+
+def _key_of_row(row: PositionRow) -> Key:
+    return row.category, row.symbol, row.position_idx
 
 
 def _sized(position: PositionSnapshot) -> str:

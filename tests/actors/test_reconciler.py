@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
 
 import pytest
 
-from hean.actors.bus import Bus
-from hean.actors.context import Addresses, Context, Gate
 from hean.actors.messages import (
     Answered,
     Compared,
@@ -21,7 +18,6 @@ from hean.actors.messages import (
     StreamChanged,
     Unowned,
 )
-from hean.actors.ports import Ports
 from hean.actors.reconciler import (
     MAX_FAILURES,
     MAX_LOOKS,
@@ -32,12 +28,10 @@ from hean.actors.reconciler import (
     ReconcilerActor,
     Soon,
 )
-from hean.actors.registry import Registry
 from hean.actors.routing import EXECUTIONS_MARK
 from hean.core.calls import Page, Quarantine, QueryExecutions, QueryOrders, Reply, Verdict, VerdictKind
 from hean.core.foreign import ForeignOrder
 from hean.core.reconcile import Policies, Report
-from hean.core.record import OrderPolicy
 from hean.core.types import (
     Category,
     EventType,
@@ -53,7 +47,8 @@ from hean.core.types import (
     Reaction,
     Side,
 )
-from hean.journal import Batch, ExecutionEntry, Journal
+from hean.journal import Batch, ExecutionEntry
+from tests.actors.stage import Box, Stage
 
 THERE_MS = 1_000_000
 PLAN = Plan(orders_ms=10_000, positions_ms=20_000, confirm_ms=1_000, overlap_ms=60_000, first_ms=Ms(900_000))
@@ -75,65 +70,13 @@ PHANTOM = PositionSnapshot(
 )
 
 
-class Box:
-    """A mailbox that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.told: list[Any] = []
-
-    def tell(self, message: object) -> None:
-        self.told.append(message)
-
-    def ask(self, message: object, timeout_s: float) -> object:
-        raise AssertionError(f"asked {message!r} within {timeout_s} s: nobody here may wait")
-
-    def depth(self) -> int:
-        return len(self.told)
-
-    def leftover(self) -> list[object]:
-        return []
-
-    def take(self, kind: type[Any]) -> list[Any]:
-        taken = [message for message in self.told if isinstance(message, kind)]
-        self.told = [message for message in self.told if not isinstance(message, kind)]
-        return taken
-
-
-class World:
-    """A reconciler alone: its clock, its timers, and everybody it talks to."""
+class World(Stage):
+    """A reconciler alone, the exchange that answers it, and the portfolio."""
 
     def __init__(self, policies: Policies) -> None:
-        self.clock_ms = 1_000
-        self.timers: dict[tuple[str, ...], tuple[int, object]] = {}
-        self.boxes = {
-            name: Box() for name in ("supervisor", "gateway", "stream", "trade", "portfolio", "external", "reconciler")
-        }
-        ports = Ports(clock=self, timers=self, spawner=None, unit=lambda: 0.5)  # type: ignore[arg-type]
-        self.context = Context(
-            ports=ports,
-            journal=Journal.memory(),
-            bus=Bus(100, self.now_ms, lambda type_, error: None),
-            registry=Registry(),
-            gate=Gate(),
-            policy=OrderPolicy(),
-            to=Addresses(**self.boxes),
-            observe=lambda name, fields: None,
-        )
+        super().__init__()
         self.actor = ReconcilerActor(Box(), self.context, exchange_ms=lambda: THERE_MS, plan=PLAN, policies=policies)
         self.actor.on_start()
-
-    # Its clock and its timers.
-
-    def now_ms(self) -> Ms:
-        self.clock_ms += 1
-        return Ms(self.clock_ms)
-
-    def after(self, delay_ms: int, mailbox: object, message: object, key: tuple[str, ...]) -> None:
-        assert mailbox is self.actor.mailbox
-        self.timers[key] = (delay_ms, message)
-
-    def cancel(self, key: tuple[str, ...]) -> None:
-        self.timers.pop(key, None)
 
     def fire(self, name: str) -> None:
         _, message = self.timers.pop(("reconciler", name))
@@ -158,9 +101,6 @@ class World:
         self.actor.handle(StreamChanged(live=True))
         self.answer()
         self.compare()
-
-    def reasons(self) -> list[str]:
-        return [event.reason for event in self.context.bus.read(0)]
 
 
 @pytest.fixture

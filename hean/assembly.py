@@ -36,7 +36,7 @@ from hean.bybit.trade import auth_frame
 from hean.core.breaker_facts import BreakerPolicy
 from hean.core.guard import Guard
 from hean.core.limits import Budgets, LimitPolicy
-from hean.core.reconcile import Policies
+from hean.core.reconcile_record import Policies
 from hean.core.record import Order, OrderPolicy
 from hean.core.retry import RetryPolicy
 from hean.core.session_facts import StartRequested

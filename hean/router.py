@@ -37,7 +37,7 @@ from hean.core.breaker_facts import HaltAsked, ResumeAsked
 from hean.core.calls import QueryTime, SetLeverage, SwitchMode, VerdictKind
 from hean.core.facts import CancelAsked, Resolved
 from hean.core.foreign import ForeignOrder
-from hean.core.reconcile import Report
+from hean.core.reconcile_record import Report
 from hean.core.replies import said
 from hean.core.types import (
     Category,

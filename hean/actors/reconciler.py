@@ -32,7 +32,7 @@ from hean.actors.ports import Mailbox
 from hean.actors.routing import EXECUTIONS_MARK, deliver, held_symbols, unknown
 from hean.core import catchup, reconcile
 from hean.core.calls import Quarantine
-from hean.core.reconcile import Comparison, Holdings, Policies, Report
+from hean.core.reconcile_record import Comparison, Holdings, Policies, Report, Suspects
 from hean.core.types import Event, EventType, Finding, Ms, Reaction, Source
 from hean.errors import JournalError
 from hean.journal import Batch
@@ -125,7 +125,7 @@ class ReconcilerActor(Boundary):
         self._policies = policies
         self._streaming = False
         self._soon = False
-        self._suspects: reconcile.Suspects = {}
+        self._suspects: Suspects = {}
         self._spoiled: tuple[Quarantine, ...] = ()
         self._passes = 0
         self._looks = 0

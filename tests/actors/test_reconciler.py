@@ -31,7 +31,7 @@ from hean.actors.reconciler import (
 from hean.actors.routing import EXECUTIONS_MARK
 from hean.core.calls import Page, Quarantine, QueryExecutions, QueryOrders, Reply, Verdict, VerdictKind
 from hean.core.foreign import ForeignOrder
-from hean.core.reconcile import Policies, Report
+from hean.core.reconcile_record import Policies, Report
 from hean.core.types import (
     Category,
     EventType,

@@ -13,19 +13,8 @@ from hypothesis import strategies as st
 from hean.core.calls import Quarantine
 from hean.core.catchup import Picture
 from hean.core.position import Agreement, PositionBook, Verdict
-from hean.core.reconcile import (
-    LISTING_LAG_MS,
-    OF_POSITIONS,
-    Comparison,
-    Holdings,
-    Policies,
-    Report,
-    Suspects,
-    compare,
-    differences,
-    key_of,
-    lags,
-)
+from hean.core.reconcile import LISTING_LAG_MS, OF_POSITIONS, compare, differences, key_of, lags
+from hean.core.reconcile_record import Comparison, Holdings, Policies, Suspects
 from hean.core.types import (
     Category,
     ExecId,
@@ -434,15 +423,6 @@ def test_part_that_a_picture_does_not_show_keeps_its_suspicions() -> None:
 # Reports, and words.
 
 
-def test_report_is_equal_when_it_is_complete_and_nothing_is_left() -> None:
-    left = (Finding(kind=FindingKind.ORDER_ONLY_HERE, category=Category.LINEAR, symbol="BTCUSDT"),)
-    assert [True, False, False] == [
-        Report(complete=True).equal,
-        Report(complete=False).equal,
-        Report(complete=True, left=left).equal,
-    ]
-
-
 def test_finding_says_what_where_expected_and_seen() -> None:
     finding = Finding(
         kind=FindingKind.POSITION_DIFFERS,
@@ -455,10 +435,6 @@ def test_finding_says_what_where_expected_and_seen() -> None:
     assert (
         "position_differs linear BTCUSDT: position_idx 1: here Buy 1 up to seq 1, there Buy 3 at seq 1" == finding.text
     )
-
-
-def test_every_kind_has_a_policy() -> None:
-    assert set(FindingKind) == {kind for kind in FindingKind if isinstance(Policies().of(kind), Reaction)}
 
 
 # Properties.

@@ -10,7 +10,7 @@ import threading
 from decimal import Decimal
 
 from hean import EventType, OrderState, Router
-from hean.core.reconcile import Report
+from hean.core.reconcile_record import Report
 from tests.scenarios.world import WAIT_S, World, await_event, resting, signal
 
 

@@ -24,7 +24,7 @@ from hean.core.breaker_facts import HaltAsked, ResumeAsked
 from hean.core.calls import Call, CancelAll
 from hean.core.facts import AmendAsked, CancelAsked, Resolved
 from hean.core.ids import order_link_id
-from hean.core.reconcile import Report
+from hean.core.reconcile_record import Report
 from hean.core.types import (
     Category,
     Decision,

@@ -110,6 +110,8 @@ def test_every_step_of_a_position_is_the_exchanges(
         events = position_events(router, symbol)
         assert kinds == [event.type for event in events]
         assert_executions_add_up(events)
+        # What was published last is what is held: size, average and all three sums.
+        assert router.positions[category, symbol, 0] == events[-1].position
         world.assert_books_equal(router)
         before = dict(router.positions)
     with world.router() as router:

@@ -310,8 +310,8 @@ class OrderChart(StateChart["Step"]):
     )
     command_failed = (
         stay(SUBMITTED, TIMEOUT, ACKNOWLEDGED, PARTIAL_FILL, ERROR, on=["fail_command", "query"])
-        | stay(FILLED, CANCELLED, REJECTED, on="clear_command")
-        | stay(PENDING, CLOSED)
+        # The end of the order has cleared what was out.
+        | stay(PENDING, FILLED, CANCELLED, REJECTED, CLOSED)
     )
     halted = stay(
         PENDING, SUBMITTED, TIMEOUT, ACKNOWLEDGED, PARTIAL_FILL, FILLED, CANCELLED, REJECTED, ERROR, CLOSED,

@@ -594,9 +594,6 @@ class Step:
             self._set(pending=evolve(pending, accepted_ms=self.now_ms))
             self.expect_row()
 
-    def clear_command(self) -> None:
-        self._set(pending=None)
-
     # Actions: ends.
 
     def resolve(self) -> None:

@@ -10,6 +10,7 @@ from attrs import evolve
 from hean.core.facts import (
     Account,
     AmendAsked,
+    Broken,
     CancelAsked,
     Command,
     CommandAccepted,
@@ -37,7 +38,7 @@ from hean.core.facts import (
     Timer,
     WithdrawCreate,
 )
-from hean.core.record import Order, PendingRequest
+from hean.core.record import Order
 from hean.core.step import LOOKUPS_BEFORE_ALARM, MISSES_FOR_VANISHED, Step
 from hean.core.types import (
     Amend,
@@ -347,6 +348,26 @@ def test_order_that_vanishes_is_quarantined_after_four_look_ups_over_the_visibil
     made.look(after_ms=BLIND_MS)
     assert OrderState.ERROR is made.state
     assert made.order.reason.startswith("the exchange showed this order and now denies it in 6 complete look-ups")
+
+
+@pytest.mark.parametrize("short_ms,state", [(0, OrderState.ERROR), (1, OrderState.ACKNOWLEDGED)])
+def test_time_of_vanishing_runs_from_the_first_miss(short_ms, state):
+    made = life(SENT, ACCEPTED, NEW)
+    made.look(after_ms=BLIND_MS)
+    for _ in range(2):
+        made.look(after_ms=BLIND_MS // 2 - 1)
+    made.look(after_ms=2 - short_ms)
+    assert state is made.state
+
+
+def test_look_up_that_found_it_starts_the_count_of_misses_again():
+    made = unknown_order()
+    made.look(after_ms=BLIND_MS)
+    made.look(found=True)
+    made.look()
+    assert OrderState.TIMEOUT is made.state
+    made.look()
+    assert OrderState.PENDING is made.state
 
 
 def test_missing_order_is_asked_for_until_it_is_found_or_gone():
@@ -706,6 +727,11 @@ def test_final_row_and_an_older_one_amend_nothing():
     assert 0 == made.told(EventType.ORDER_AMENDED)
 
 
+def test_row_of_the_same_time_as_an_execution_tells_the_newer_quantity():
+    made = life(SENT, PART, shown(OrderStatus.PARTIALLY_FILLED, "0.4", at=20, qty=Decimal(2)))
+    assert (Decimal(2), "qty 1 -> 2") == (made.order.qty, last_event(made).detail)
+
+
 def test_row_without_quantity_keeps_the_one_we_know():
     assert Decimal(1) == life(SENT, shown(OrderStatus.NEW, qty=Decimal(0))).order.qty
 
@@ -1040,9 +1066,8 @@ def test_throttled_cancel_waits_before_it_asks():
     assert 1 == made.wanted(QueryOrder)
 
 
-def test_refusal_of_a_cancel_that_came_after_the_end_is_cleared():
-    made = in_state(OrderState.CANCELLED, pending=PendingRequest(command=Command.CANCEL, sent_ms=Ms(START_MS)))
-    made.take(GONE)
+def test_refusal_of_a_cancel_that_comes_after_the_end_is_no_news():
+    made = life(SENT, NEW, PART, CANCEL, SHOWN_CANCELLED, GONE)
     assert (None, 0) == (made.order.pending, made.wanted(QueryOrder))
 
 
@@ -1253,6 +1278,12 @@ def test_operator_may_end_the_contradiction_of_a_rejected_order():
     made.take(Resolved(verdict="settled", who="ann", why="support said so"))
     made.take(Settled(seq=-1))
     assert OrderState.CLOSED is made.state
+
+
+def test_order_that_a_person_resolved_settles_over_its_gap():
+    made = life(SENT, shown(OrderStatus.PARTIALLY_FILLED, "0.4"), Broken(why="a handler crashed"))
+    made.take(Resolved(verdict="cancelled", who="ann", why="support said so"), Settled(seq=-1))
+    assert (OrderState.CLOSED, OrderState.CANCELLED, Decimal(0)) == (made.state, made.order.outcome, made.order.gap)
 
 
 def test_operator_accepts_a_gap_by_name():

@@ -84,6 +84,10 @@ def kinds(changes: tuple[Change, ...]) -> list[tuple[EventType, Decimal]]:
     ]
 
 
+def test_book_is_of_one_way_mode_unless_told():
+    assert 0 == PositionBook(Category.LINEAR, "BTCUSDT").position_idx
+
+
 def test_new_book_is_flat():
     assert FLAT == book().snapshot
     assert (-1, 0, ()) == (book().base_seq, book().count, book().crossings)

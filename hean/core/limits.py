@@ -3,9 +3,11 @@ Rate budgets: when a call may leave.
 
 The exchange counts over a rolling second per account and endpoint, and over rolling five seconds per IP. A bucket that
 refills would admit its burst twice around the edge of a window, so the times of the calls themselves are kept: in no
-window, wherever it begins, are there more than the limit. Windows are kept a little longer than the exchange's, since
-calls that leave apart may arrive together, and only a part of each limit is used, since other programs of the account
-may use the rest. The figures are the documented ones until the exchange's own headers tell better.
+window, wherever it begins, are there more than the limit. When a call arrives nobody here knows, only that it has not
+arrived before it left and has arrived once it is answered; calls that leave a second apart may arrive together. So a
+call holds its place from leaving until a window after its answer. Only a part of each limit is used, since other
+programs of the account may use the rest. The figures are the documented ones until the exchange's own headers tell
+better.
 
 Cancels never wait behind submits: each group has its own bucket, as at the exchange, and of the IP's budget a part is
 reserved for cancels and another for cancels and queries.
@@ -26,6 +28,7 @@ from hean.core.calls import (
     CancelOrder,
     CreateOrder,
     Group,
+    Phase,
     QueryExecutions,
     QueryOrders,
     QueryPositions,
@@ -33,6 +36,7 @@ from hean.core.calls import (
     SetLeverage,
     SwitchMode,
     VerdictKind,
+    category_of,
     group_of,
 )
 from hean.core.retry import RetryPolicy, throttled_delay_ms
@@ -75,7 +79,8 @@ class LimitPolicy:
         ip_limit: calls per IP and `ip_window_ms`, all endpoints together; beyond, ten minutes of HTTP 403.
             Source: Bybit V5 docs, rate-limit (600 in 5 s).
         ip_window_ms: the exchange's window per IP.
-        margin_ms: how much closer together calls may arrive than they left.
+        margin_ms: how much longer a window is kept: what clocks round off, and a little more.
+        flight_ms: a call that is not answered by then never will be; its place is free again.
         cancel_reserve: part of the IP budget that only cancels may use.
         query_reserve: further part of it that only queries and cancels may use.
         throttle: clamp of the wait after a refusal for frequency.
@@ -86,41 +91,61 @@ class LimitPolicy:
     ip_limit: int = 600
     ip_window_ms: int = 5_000
     margin_ms: int = 50
+    flight_ms: int = 15_000
     cancel_reserve: float = 0.1
     query_reserve: float = 0.15
     throttle: RetryPolicy = RetryPolicy()
 
 
 class _Window:
-    """Times of the calls of the last `span_ms`."""
+    """
+    The calls that may have arrived within the last `span_ms`: those on their way, and those answered since.
 
-    def __init__(self, span_ms: int) -> None:
+    Whichever of the calls on their way is answered, the one that left first is taken for it: the count is the same.
+    """
+
+    def __init__(self, span_ms: int, flight_ms: int) -> None:
         self._span_ms = span_ms
-        self._times: deque[int] = deque()
+        self._flight_ms = max(flight_ms, span_ms)
+        self._left: deque[int] = deque()
+        self._answered: deque[int] = deque()
 
     def wait_ms(self, cap: int, now_ms: int) -> int:
         """How long until fewer than `cap` calls are in the window; 0 where that is so now."""
-        while self._times and self._times[0] + self._span_ms <= now_ms:
-            self._times.popleft()
-        surplus = len(self._times) - cap
-        return 0 if surplus < 0 else self._times[surplus] + self._span_ms - now_ms
+        surplus = self.used(now_ms) - cap
+        if surplus < 0:
+            return 0
+        ends = [at_ms + self._span_ms for at_ms in self._answered]
+        ends += [at_ms + self._flight_ms for at_ms in self._left]
+        return sorted(ends)[surplus] - now_ms
 
     def add(self, now_ms: int) -> None:
-        self._times.append(now_ms)
+        self._left.append(now_ms)
+
+    def answer(self, now_ms: int, *, arrived: bool) -> None:
+        """One call is over: it arrived no later than now, or never."""
+        if self._left:
+            self._left.popleft()
+            if arrived:
+                self._answered.append(now_ms)
 
     def used(self, now_ms: int) -> int:
-        return sum(at_ms + self._span_ms > now_ms for at_ms in self._times)
+        for times, span_ms in ((self._left, self._flight_ms), (self._answered, self._span_ms)):
+            while times and times[0] + span_ms <= now_ms:
+                times.popleft()
+        return len(self._left) + len(self._answered)
 
     def shift(self, by_ms: int) -> None:
-        self._times = deque(at_ms + by_ms for at_ms in self._times)
+        self._left = deque(at_ms + by_ms for at_ms in self._left)
+        self._answered = deque(at_ms + by_ms for at_ms in self._answered)
 
 
 class _Lane:
     """The bucket of one group and product."""
 
-    def __init__(self, limit: int, span_ms: int) -> None:
+    def __init__(self, limit: int, window: _Window) -> None:
         self.limit = limit
-        self.window = _Window(span_ms)
+        self.window = window
         self.blocked_ms = 0  # our clock until which nothing leaves; 0 for not blocked
 
 
@@ -134,9 +159,9 @@ class Budgets:
 
     def __init__(self, policy: LimitPolicy | None = None) -> None:
         self._policy = policy or LimitPolicy()
-        span_ms = self._policy.window_ms + self._policy.margin_ms
-        self._lanes = {key: _Lane(limit, span_ms) for key, limit in DEFAULT_LIMITS.items()}
-        self._ip = _Window(self._policy.ip_window_ms + self._policy.margin_ms)
+        span_ms, flight_ms = self._policy.window_ms + self._policy.margin_ms, self._policy.flight_ms
+        self._lanes = {key: _Lane(limit, _Window(span_ms, flight_ms)) for key, limit in DEFAULT_LIMITS.items()}
+        self._ip = _Window(self._policy.ip_window_ms + self._policy.margin_ms, flight_ms)
         self._now_ms = 0
 
     def acquire(self, group: Group, category: Category, now_ms: Ms, *, over_http: bool = True) -> int:
@@ -150,8 +175,9 @@ class Budgets:
             over_http: False for the trade WebSocket, which shares the account's budget but not the IP's.
 
         Returns:
-            0: the call is counted and must leave now. Otherwise nothing is counted, and this many milliseconds from now
-            the same call may leave, if no other takes the place.
+            0: the call is counted, must leave now, and its reply must be learnt from. Otherwise nothing is counted, and
+            this many milliseconds from now the same call may leave, if no other takes the place; an answer to one that
+            is on its way may bring that forward.
         """
         self._advance(now_ms)
         lane = self._lane(group, category)
@@ -171,13 +197,19 @@ class Budgets:
 
     def learn(self, reply: Reply, now_ms: Ms) -> None:
         """
-        Believe what a reply says of its own budget.
+        Note that a call has arrived, and believe what its reply says of its own budget.
 
         The limit of its endpoint replaces ours. A refusal for frequency, or a budget that others used up, blocks the
         bucket until the exchange opens it again. Endpoints that share a group here but have another limit there teach
         nothing. Source: Bybit V5 docs, rate-limit: X-Bapi-Limit, -Limit-Status, -Limit-Reset-Timestamp.
         """
         self._advance(now_ms)
+        arrived = reply.verdict.phase is not Phase.BEFORE_SEND
+        if reply.channel == "rest":
+            self._ip.answer(now_ms, arrived=arrived)
+        answered = self._lane(group_of(reply.call), category_of(reply.call))
+        if answered is not None:
+            answered.window.answer(now_ms, arrived=arrived)
         category = _taught_by(reply.call)
         lane = self._lane(group_of(reply.call), category) if category is not None else None
         if lane is None:

@@ -14,6 +14,7 @@ from hean.core.calls import (
     CancelOrder,
     CreateOrder,
     Group,
+    Phase,
     QueryExecutions,
     QueryKey,
     QueryOrders,
@@ -91,12 +92,41 @@ def test_limit_is_used_in_part(group, category, limit, paced):
 def test_full_bucket_says_when_to_come_back():
     budgets = Budgets()
     assert 0 == budgets.acquire(Group.CREATE, LINEAR, Ms(T0))
+    budgets.learn(reply(create()), Ms(T0))
     assert 7 == take(budgets, Group.CREATE, at=T0 + 300)
+    for _ in range(7):
+        budgets.learn(reply(create()), Ms(T0 + 300))
     assert 650 == budgets.acquire(Group.CREATE, LINEAR, Ms(T0 + 400))
     assert 1 == budgets.acquire(Group.CREATE, LINEAR, Ms(T0 + 1_049))
     assert 1 == budgets.left(Group.CREATE, LINEAR, Ms(T0 + 1_050))
     assert 0 == budgets.acquire(Group.CREATE, LINEAR, Ms(T0 + 1_050))
     assert 300 == budgets.acquire(Group.CREATE, LINEAR, Ms(T0 + 1_050))
+
+
+def test_call_on_its_way_holds_its_place_until_a_window_after_its_answer():
+    budgets = Budgets()
+    assert 8 == take(budgets, Group.CREATE)
+    assert 0 == budgets.left(Group.CREATE, LINEAR, Ms(T0 + 2_000))
+    budgets.learn(reply(create()), Ms(T0 + 2_000))
+    assert 1_050 == budgets.acquire(Group.CREATE, LINEAR, Ms(T0 + 2_000))
+    assert 1 == budgets.left(Group.CREATE, LINEAR, Ms(T0 + 3_050))
+
+
+def test_call_that_never_left_gives_its_place_back_at_once():
+    budgets = Budgets()
+    assert 8 == take(budgets, Group.CREATE)
+    kept_here = evolve(reply(create(), VerdictKind.NOT_EXECUTED), verdict=Verdict(
+        kind=VerdictKind.NOT_EXECUTED, phase=Phase.BEFORE_SEND
+    ))  # fmt: skip
+    budgets.learn(kept_here, Ms(T0))
+    assert 1 == take(budgets, Group.CREATE)
+
+
+def test_call_that_is_never_answered_does_not_hold_its_place_for_ever():
+    budgets = Budgets()
+    assert 8 == take(budgets, Group.CREATE)
+    assert 15_000 == budgets.acquire(Group.CREATE, LINEAR, Ms(T0))
+    assert 8 == take(budgets, Group.CREATE, at=T0 + 15_000)
 
 
 def test_linear_and_inverse_share_a_bucket_and_spot_does_not():
@@ -211,6 +241,8 @@ def test_clock_that_goes_back_takes_the_memory_with_it():
     budgets = Budgets()
     take(budgets, Group.CREATE)
     budgets.learn(reply(kind=VerdictKind.THROTTLED, reset_ms=T0 + 500), Ms(T0))
+    assert 15_000 == budgets.acquire(Group.CREATE, LINEAR, Ms(T0 - 3_600_000))
+    budgets.learn(reply(create()), Ms(T0 - 3_600_000))
     assert 1_050 == budgets.acquire(Group.CREATE, LINEAR, Ms(T0 - 3_600_000))
     assert 500 == budgets.acquire(Group.CANCEL, LINEAR, Ms(T0 - 3_600_000))
 
@@ -230,23 +262,48 @@ BURSTS = st.lists(
     st.tuples(
         st.sampled_from([Group.CREATE, Group.CANCEL]),
         st.sampled_from([Category.LINEAR, Category.INVERSE]),
-        st.sampled_from([0, 0, 0, 1, 10, 100, 900]),
+        st.sampled_from([0, 0, 0, 0, 1, 10, 50, 300]),
     ),
     min_size=30,
     max_size=200,
 )
 
 
+# Mostly quick, sometimes longer than a window.
+TRAVEL_MS = st.sampled_from([0, 0, 20, 300, 1_100, 2_500])
+
+
+def call_of(group: Group, category: Category):
+    """A call that draws on that bucket."""
+    link = {"category": category, "symbol": "B"}
+    return {
+        Group.CREATE: create(category),
+        Group.AMEND: AmendOrder(**link, order_link_id=OrderLinkId("a"), amend=Amend()),
+        Group.CANCEL: CancelOrder(**link, order_link_id=OrderLinkId("a")),
+        Group.QUERY: QueryOrders(**link),
+        Group.SETTING: SetLeverage(**link, leverage="2"),
+    }[group]
+
+
 @settings(deadline=None)
-@given(calls=BURSTS | CALLS, lags=st.lists(st.integers(0, 50), min_size=1, max_size=7))
-def test_no_rolling_second_ever_holds_more_than_the_limit(calls, lags):
-    """Whenever the calls come, and however unevenly they travel within the margin."""
-    budgets, now, arrived = Budgets(), T0, {}
+@given(
+    calls=BURSTS | CALLS,
+    ways=st.lists(st.tuples(TRAVEL_MS, TRAVEL_MS), min_size=200, max_size=200),
+)
+def test_no_rolling_second_ever_holds_more_than_the_limit(calls, ways):
+    """Whenever the calls come, and however unevenly they and their answers travel."""
+    budgets, now, arrived, answers = Budgets(), T0, {}, []
     for n, (group, category, pause) in enumerate(calls):
         now += pause
+        due = sorted(answer for answer in answers if answer[0] <= now)
+        for at, _, call in due:
+            budgets.learn(reply(call, server_ms=None), Ms(at))
+        answers = [answer for answer in answers if answer[0] > now]
         if budgets.acquire(group, category, Ms(now)) == 0:
             product = LINEAR if category is Category.INVERSE else category
-            arrived.setdefault((group, product), []).append(now + lags[n % len(lags)])
+            there, back = ways[n % len(ways)]
+            arrived.setdefault((group, product), []).append(now + there)
+            answers.append((now + there + back, n, call_of(group, category)))
     for lane, times in arrived.items():
         for start in times:
             inside = sum(start <= each < start + 1_000 for each in times)
@@ -256,7 +313,7 @@ def test_no_rolling_second_ever_holds_more_than_the_limit(calls, lags):
 @settings(deadline=None, max_examples=50)
 @given(pauses=st.lists(st.integers(0, 60), min_size=1, max_size=40), limit=st.integers(1, 40), data=st.data())
 def test_no_ip_window_ever_holds_more_than_the_limit(pauses, limit, data):
-    policy = evolve(LimitPolicy(), ip_limit=limit, window_ms=0, margin_ms=0, ip_window_ms=500)
+    policy = evolve(LimitPolicy(), ip_limit=limit, window_ms=0, margin_ms=0, ip_window_ms=500, flight_ms=500)
     budgets, now, times = Budgets(policy), T0, []
     for pause in pauses:
         now += pause

@@ -33,6 +33,7 @@ from hean.actors.trade import TradeActor, TradeEntry
 from hean.bybit.auth import Credentials
 from hean.bybit.codec import ping, socket_login
 from hean.bybit.trade import auth_frame
+from hean.core import plain
 from hean.core.breaker_facts import BreakerPolicy
 from hean.core.guard import Guard
 from hean.core.limits import Budgets, LimitPolicy
@@ -42,7 +43,7 @@ from hean.core.retry import RetryPolicy
 from hean.core.session_facts import StartRequested
 from hean.core.session_record import SessionPolicy
 from hean.core.types import EventType, FindingKind
-from hean.journal import Journal
+from hean.journal import Batch, Journal, Record
 from hean.settings import Settings
 from hean.setup import Setup
 
@@ -68,6 +69,9 @@ class Plant:
     def go(self) -> None:
         """Tell of what was adopted, bring back every order that is not settled, and connect."""
         context = self.context
+        # With what its orders live by, the journal can be replayed.
+        start = Record(kind="start", body=plain.dumps({"policy": plain.to_plain(context.policy)}))
+        context.journal.commit(Batch(at_ms=context.now_ms(), records=(start,)))
         for row in self.setup.adopted:
             context.announce(adopted(row, context.now_ms()))
         for entry in context.journal.unsettled_orders():

@@ -27,7 +27,7 @@ from hean.core.types import (
     PositionRow,
     PositionSnapshot,
 )
-from hean.journal import Batch, Journal, PositionEntry
+from hean.journal import Batch, JournalView, PositionEntry
 
 Key = tuple[Category, str, int]
 
@@ -287,7 +287,9 @@ def adopted(row: PositionRow, at_ms: Ms) -> Event:
     )
 
 
-def restore_books(journal: Journal, instruments: Mapping[tuple[Category, str], Instrument]) -> dict[Key, PositionBook]:
+def restore_books(
+    journal: JournalView, instruments: Mapping[tuple[Category, str], Instrument]
+) -> dict[Key, PositionBook]:
     """The books as the journal gives them back: opening balances, then every execution since."""
     books: dict[Key, PositionBook] = {}
 

@@ -25,10 +25,30 @@ def batch_of(
         extra: records that belong to the same moment, such as the reply that the fact was read from.
     """
     order = applied.order
-    body = {
+    new = isinstance(fact, Executed) and applied.fact != "executed_known"
+    return Batch(
+        at_ms=at_ms,
+        records=(
+            *extra,
+            Record(
+                kind="fact",
+                body=plain.dumps(body_of(applied, fact, unit)),
+                order_link_id=order.request.order_link_id,
+                correlation_id=order.request.correlation_id,
+            ),
+        ),
+        order=order_entry(order, digest),
+        executions=(execution_entry(fact.execution, order),) if new and isinstance(fact, Executed) else (),
+        unparked=(execution_key(fact.execution),) if isinstance(fact, Executed) else (),
+    )
+
+
+def body_of(applied: Applied, fact: Fact, unit: float) -> dict[str, object]:
+    """What the audit chain says of one fact: what went in, and what came of it."""
+    return {
         "fact": applied.fact,
         "before": applied.before,
-        "after": order.state,
+        "after": applied.order.state,
         "unit": unit,
         "what": plain.to_plain(fact),
         "events": [
@@ -42,22 +62,6 @@ def batch_of(
         ],
         "effects": [_words_of(effect) for effect in applied.effects],
     }
-    new = isinstance(fact, Executed) and applied.fact != "executed_known"
-    return Batch(
-        at_ms=at_ms,
-        records=(
-            *extra,
-            Record(
-                kind="fact",
-                body=plain.dumps(body),
-                order_link_id=order.request.order_link_id,
-                correlation_id=order.request.correlation_id,
-            ),
-        ),
-        order=order_entry(order, digest),
-        executions=(execution_entry(fact.execution, order),) if new and isinstance(fact, Executed) else (),
-        unparked=(execution_key(fact.execution),) if isinstance(fact, Executed) else (),
-    )
 
 
 def _words_of(effect: Effect) -> str:

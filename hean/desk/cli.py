@@ -34,6 +34,12 @@ VERBS: Final[Mapping[str, Mapping[str, Verb]]] = {
         "orders": Verb("orders", "The blotter; live with --watch"),
         "trace": Verb("trace", "The whole story of one signal, order or execution"),
     },
+    "Compare with the exchange": {
+        "positions": Verb("positions", "Positions on both sides, and the executions that each side lacks"),
+        "reconcile": Verb("reconcile", "Orders, executions and positions on both sides"),
+        "check": Verb("check", "Would this signal pass? Sends nothing"),
+        "doctor": Verb("doctor", "Check everything that a router needs, and say how to mend it"),
+    },
     "Stop": {
         "halt": Verb("halt", "No more creates; open orders stay"),
         "resume": Verb("resume", "Take signals again"),
@@ -42,6 +48,7 @@ VERBS: Final[Mapping[str, Mapping[str, Verb]]] = {
         "resolve": Verb("resolve", "Decide what no evidence can settle"),
     },
     "Review": {
+        "replay": Verb("replay", "The journal through the core: the same states must come out"),
         "diagram": Verb("diagram", "The machines as they run"),
         "config": Verb("config", "Every setting and where it came from"),
         "schema": Verb("schema", "What the JSON objects hold"),

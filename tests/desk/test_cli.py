@@ -61,7 +61,7 @@ def test_every_verb_has_help_with_an_example(name: str, hean: Hean, capsys: pyte
     assert f"hean {name}" in text.partition("Example")[2]
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["orders"], ["signals"], ["trace", "filled"]], ids=str)
+@pytest.mark.parametrize("arguments", [["--help"], ["status"], ["orders"], ["signals"], ["trace", "filled"]], ids=str)
 def test_viewers_import_nothing_that_they_do_not_need(arguments: list[str], journal: Path):
     program = (
         "import sys; from hean.desk.cli import run; code = run(sys.argv[1:])\n"

@@ -177,6 +177,7 @@ class Router:
         if hasattr(self, "_context"):
             # Nothing moves any more: who waits for an order gets its newest snapshot.
             self._context.registry.release()
+            self._context.pay()
             self._context.bus.close(left_s())
         if hasattr(self, "_journal"):
             self._journal.close()
@@ -192,6 +193,8 @@ class Router:
 
         Raises:
             RouterStopped: the router is not running; nothing was sent.
+            JournalError: the journal cannot be read, so nobody can say whether the signal was submitted before; halted,
+                and nothing was sent.
         """
         self._require_running()
         return Ticket(self, self._admission.admit(signal))

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from attrs import evolve
 
-from hean.actors.context import Context, event_fields, record_of
+from hean.actors.context import Context, record_of
 from hean.actors.gateway import Express
 from hean.actors.messages import Adopt
 from hean.actors.order import create_of
@@ -22,7 +22,6 @@ from hean.actors.registry import Cell, Slot
 from hean.actors.scribe import batch_of
 from hean.actors.supervisor import order_of
 from hean.core import checks, ids, plain
-from hean.core.breaker_facts import JournalFailed
 from hean.core.checks import Gates
 from hean.core.facts import SendCreate, Sent
 from hean.core.order import apply
@@ -71,8 +70,15 @@ class Admission:
         The cell of the signal's order: known, new, or denied.
 
         Raises:
-            JournalError: a denial could not be remembered; nothing was sent.
+            JournalError: nobody can say whether this signal was submitted before; nothing was sent.
         """
+        try:
+            return self._admit(signal)
+        except JournalError as error:
+            self._context.journal_failed(error)
+            raise
+
+    def _admit(self, signal: Signal) -> Cell:
         problem = ids.identity_problem(signal)
         if problem is not None:
             return self._deny(signal, problem, ids.denied_link_id(signal))
@@ -140,10 +146,8 @@ class Admission:
             context.journal.commit(batch)
         except JournalError as error:
             # Without its intent in the journal nothing may be sent; the strategy is told at once.
-            context.gate.halted_why = f"journal: {error}"
-            context.to.gateway.tell(JournalFailed(why=str(error)))
-            denial = Denial(reason=DenyReason.JOURNAL_FAILED, detail=str(error))
-            return self._denied_cell(signal, denial, link_id, digest)
+            context.journal_failed(error)
+            return self._deny(signal, Denial(reason=DenyReason.JOURNAL_FAILED, detail=str(error)), link_id)
         context.ports.point(Point.ADMITTED)
         cell = Cell(applied.order.snapshot(), digest)
         slot = Slot(link_id, context.ports.spawner.mailbox(f"order {link_id}"), cell)
@@ -231,13 +235,7 @@ class Admission:
             body=plain.dumps(snapshot),
         )
         records = (_signal_record(signal, received), record_of(blocked))
-        try:
-            self._context.journal.commit(Batch(at_ms=received.at_ms, records=records, order=entry))
-        except JournalError as error:
-            self._context.gate.halted_why = f"journal: {error}"
-            self._context.observe("journal.failed", {"error": str(error), **event_fields(blocked)})
-            self._context.bus.publish((received, blocked))
-            return cell
+        self._context.remember(Batch(at_ms=received.at_ms, records=records, order=entry))
         self._context.tell_world((received, blocked))
         return self._context.registry.keep(link_id, cell)
 

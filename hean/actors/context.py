@@ -22,6 +22,8 @@ from hean.journal import Batch, Journal, Record
 
 # Events that the journal still owes; a stream that comes and goes makes some twenty a minute.
 MAX_OWED = 10_000
+# A journal that fails is tried again after this long.
+JOURNAL_RETRY_MS = 1_000
 
 Observe = Callable[[str, dict[str, object]], None]
 
@@ -146,6 +148,7 @@ class Context:
     sessions: dict[str, Session] = field(factory=dict)
     _owed: deque[Batch] = field(factory=deque, init=False)
     _owing: threading.Lock = field(factory=threading.Lock, init=False)
+    _pay_ms: Ms = field(default=Ms(0), init=False)
 
     def now_ms(self) -> Ms:
         return self.ports.clock.now_ms()
@@ -156,27 +159,52 @@ class Context:
         """
         Journal events that no order's transaction carries, publish and log them.
 
-        Where the journal fails everything is halted, the events are published all the same, and they are journalled
-        before the next that can be. Facts of an order do not come this way: what is not remembered is not applied.
+        They are published even where the journal fails; see `remember`.
         """
-        batch = Batch(
-            at_ms=events[0].at_ms, records=(*records, *(record_of(event) for event in events)), marks=marks or {}
-        )
-        with self._owing:
-            try:
-                while self._owed:
-                    self.journal.commit(self._owed[0])
-                    self._owed.popleft()
-                self.journal.commit(batch)
-            except JournalError as error:
-                self._owed.append(batch)
-                self.journal_failed(error, dropped=len(self._owed) > MAX_OWED and self._owed.popleft() is not None)
+        told = tuple(record_of(event) for event in events)
+        self.remember(Batch(at_ms=events[0].at_ms, records=(*records, *told), marks=marks or {}))
         self.tell_world(events)
+
+    def remember(self, batch: Batch) -> None:
+        """
+        Journal what is true already and leads to nothing that is sent.
+
+        Where the journal fails everything is halted, and the batch is written before the next that can be. Facts of an
+        order do not come this way: what of them is not remembered is not applied.
+        """
+        with self._owing:
+            self._owed.append(batch)
+            self._pay()
+            if len(self._owed) > MAX_OWED:
+                self._owed.popleft()
+                self.observe("journal.failed", {"error": f"more than {MAX_OWED} batches are owed; the oldest is lost"})
+
+    def pay(self) -> None:
+        """Write what the journal could not take before, if it takes it now; never raises."""
+        with self._owing:
+            self._pay_ms = Ms(0)
+            self._pay()
+
+    def _pay(self) -> None:
+        now_ms = self.now_ms()
+        # One that fails may take seconds to say so: not every event must wait for it.
+        if now_ms < self._pay_ms:
+            return
+        try:
+            while self._owed:
+                self.journal.commit(self._owed[0])
+                self._owed.popleft()
+        except JournalError as error:
+            self._pay_ms = Ms(now_ms + JOURNAL_RETRY_MS)
+            self.journal_failed(error)
 
     def journal_failed(self, error: JournalError, **details: object) -> None:
         """Stop everything: what is sent could not be remembered."""
-        self.observe("journal.failed", {"error": f"{type(error).__name__}: {error}", **details})
-        self.to.gateway.tell(JournalFailed(why=f"{type(error).__name__}: {error}"))
+        why = f"{type(error).__name__}: {error}"
+        self.observe("journal.failed", {"error": why, **details})
+        # At once for the next submit; the gateway's halt machine tells it, and the orders.
+        self.gate.halted_why = self.gate.halted_why or f"journal: {why}"
+        self.to.gateway.tell(JournalFailed(why=why))
 
     def tell_world(self, events: tuple[Event, ...]) -> None:
         """Publish and log events that the journal has."""

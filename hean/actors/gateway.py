@@ -366,6 +366,7 @@ class GatewayActor(Boundary):
     # The exchange's clock.
 
     def _sync(self) -> None:
+        self._context.pay()
         self._context.ports.timers.after(self._sync_ms, self.mailbox, Sync(), ("gateway", "sync"))
         if not self._guard.banned:
             self._accept(Send(tag="time", call=QueryTime(), answer_to=self.mailbox))

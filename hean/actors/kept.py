@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from attrs import frozen
 
 from hean.actors.boundary import Boundary
-from hean.actors.context import Context
+from hean.actors.context import JOURNAL_RETRY_MS, Context
 from hean.actors.ports import Mailbox
 from hean.core import plain
 from hean.core.types import Event, EventType
@@ -17,8 +17,6 @@ from hean.journal import Record
 
 # A message that raises this often is put aside, so that its neighbours go on.
 MAX_TRIES = 3
-# A journal that fails is tried again after this long; the message that met it is kept.
-JOURNAL_RETRY_MS = 1_000
 
 
 @frozen

@@ -7,8 +7,8 @@ from typing import Any
 import pykka
 
 from hean.actors.boundary import stop_actors
-from hean.actors.context import Context
-from hean.actors.kept import JOURNAL_RETRY_MS, KeptActor
+from hean.actors.context import JOURNAL_RETRY_MS, Context
+from hean.actors.kept import KeptActor
 from hean.actors.messages import (
     Adopt,
     Bound,

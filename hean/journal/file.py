@@ -12,7 +12,7 @@ from hean.errors import JournalBusy, JournalCorrupt, JournalError, JournalFull, 
 from hean.journal import sql
 
 # Another program that writes (a command of the desk) holds the file for microseconds; longer than this is a fault.
-_BUSY_TIMEOUT_S: Final = 2.0
+_BUSY_TIMEOUT_S: Final = 0.5
 # Checking every page takes some 10 ms up to here; in a larger file damage shows when a page is read.
 _CHECKED_BYTES: Final = 8 * 2**20
 # What sqlite and its binding raise; UnicodeError and OverflowError come of texts and numbers that it cannot hold.

@@ -6,6 +6,7 @@ of ours outlives its test.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,11 +14,16 @@ from typing import Any
 
 import hypothesis
 import pytest
+from loguru import logger
 
 from hean import Router
 from tests.exchange import LoopbackExchange
 
 Routers = Callable[..., Router]
+
+# A line for each transition of each order drowns what a failed test has to say; warnings do not.
+logger.remove()
+logger.add(lambda line: sys.stderr.write(line), level="WARNING")
 
 # The same examples every time, so that a red build is red for its change; scripts/properties.py tries many others.
 # No deadline: how long an example takes says how busy the machine is, and so does how long it takes to draw one.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -66,8 +67,9 @@ class Pool:
         self._closing = True
         for _ in self._threads:
             self._jobs.put(None)
+        deadline = time.monotonic() + timeout_s
         for thread in self._threads:
-            thread.join(timeout_s)
+            thread.join(max(deadline - time.monotonic(), 0))
 
     def _run(self, make_client: Callable[[], Client]) -> None:
         client, generation = make_client(), self._generation

@@ -1,75 +1,91 @@
-"""The exchange's clock as the senders know it: corrected, measured against its first sample, forgiven by a person."""
+"""Time in production: a clock that only goes forward, and timers that tell in their order."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+
 import pytest
 
-from hean.actors.clock import ExchangeClock
+from hean.actors.boundary import Inbox
+from hean.actors.clock import ExchangeClock, SteadyClock, TimerThread
 from hean.core.calls import QueryTime, Reply, ServerTime, Verdict, VerdictKind
-from hean.core.clock import ClockFinding
 from hean.core.types import Ms
 
-
-class Host:
-    """A host's clock, and an exchange whose clock is `offset_ms` ahead of it."""
-
-    def __init__(self, max_drift_ms: int = 500) -> None:
-        self.now_ms = Ms(1_000_000)
-        self.clock = ExchangeClock(lambda: self.now_ms, max_drift_ms)
-
-    def ask(self, offset_ms: int, round_trip_ms: int = 10, early_ms: int | None = None) -> str:
-        """One question; the exchange reads it half way, or `early_ms` after it left."""
-        sent_ms = self.now_ms
-        self.now_ms = Ms(sent_ms + round_trip_ms)
-        at_ms = sent_ms + (round_trip_ms // 2 if early_ms is None else early_ms)
-        result = ServerTime(server_ms=Ms(at_ms + offset_ms))
-        verdict = Verdict(kind=VerdictKind.ACCEPTED)
-        return self.clock.observe(
-            Reply(call=QueryTime(), verdict=verdict, result=result, sent_ms=sent_ms, received_ms=self.now_ms)
-        )
+WAIT_S = 10
 
 
-def test_before_the_first_sample_it_is_our_own() -> None:
-    host = Host()
-    assert (host.now_ms, 0, None) == (host.clock.now_ms(), host.clock.offset_ms, host.clock.uncertainty_ms)
+@pytest.fixture
+def timers() -> Iterator[TimerThread]:
+    timers = TimerThread()
+    yield timers
+    timers.stop()
 
 
-@pytest.mark.parametrize("offset_ms", [-120_000, -2_000, 0, 2_000, 120_000])
-def test_offset_that_stays_is_corrected_and_no_drift(offset_ms: int) -> None:
-    host = Host()
-    assert ["", "", ""] == [host.ask(offset_ms) for _ in range(3)]
-    assert (offset_ms, host.now_ms + offset_ms) == (host.clock.offset_ms, host.clock.now_ms())
-    assert (ClockFinding.DRIFT if abs(offset_ms) > 5_000 else None) == host.clock.finding
+def test_our_time_is_the_worlds_and_never_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SteadyClock()
+    assert abs(clock.now_ms() - time.time_ns() // 1_000_000) < 1_000
+    before = clock.now_ms()
+    monkeypatch.setattr(time, "time_ns", lambda: 0)
+    assert clock.now_ms() >= before
 
 
-@pytest.mark.parametrize("moved_ms, drifts", [(400, False), (-400, False), (600, True), (-600, True)])
-def test_offset_that_moves_too_far_is_drift(moved_ms: int, drifts: bool) -> None:
-    host = Host()
-    host.ask(3_000)
-    assert drifts == (f"moved by {moved_ms} ms" in host.ask(3_000 + moved_ms))
-    assert 3_000 + moved_ms == host.clock.offset_ms
+def test_timers_tell_in_the_order_in_which_they_are_due(timers: TimerThread) -> None:
+    inbox = Inbox("box")
+    for delay_ms in (40, 1, 20, 0):
+        timers.after(delay_ms, inbox, delay_ms, (str(delay_ms),))
+    assert [0, 1, 20, 40] == [inbox.receive(WAIT_S) for _ in range(4)]
+    assert 0 == timers.pending()
 
 
-def test_slow_reply_is_no_drift() -> None:
-    host = Host()
-    # A second under way, and read at once: half of it looks like an offset.
-    assert "" == host.ask(0, round_trip_ms=1_100, early_ms=0)
-    assert -550 == host.clock.offset_ms
-    assert "" == host.ask(0)
-    assert 0 == host.clock.offset_ms
+def test_a_timer_of_the_same_key_is_replaced(timers: TimerThread) -> None:
+    inbox = Inbox("box")
+    timers.after(60_000, inbox, "old", ("a",))
+    timers.after(1, inbox, "new", ("a",))
+    assert 1 == timers.pending()
+    assert "new" == inbox.receive(WAIT_S)
+    timers.after(1, inbox, "earlier", ("b",))
+    timers.after(30, inbox, "later", ("b",))
+    assert ("later", 0) == (inbox.receive(WAIT_S), inbox.depth())
 
 
-def test_resumed_clock_counts_from_where_it_is() -> None:
-    host = Host()
-    host.ask(0)
-    assert "moved" in host.ask(2_000)
-    assert "moved" in host.ask(2_000)
-    host.clock.forgive()
-    assert "" == host.ask(2_000)
-    assert "moved" in host.ask(0)
+def test_a_cancelled_timer_tells_nothing(timers: TimerThread) -> None:
+    inbox = Inbox("box")
+    timers.after(1, inbox, "cancelled", ("a",))
+    timers.cancel(("a",))
+    timers.cancel(("never armed",))
+    timers.after(20, inbox, "kept", ("b",))
+    assert "kept" == inbox.receive(WAIT_S)
 
 
-def test_reply_without_a_time_teaches_nothing() -> None:
-    host = Host()
-    refused = Reply(call=QueryTime(), verdict=Verdict(kind=VerdictKind.UNKNOWN))
-    assert ("", None) == (host.clock.observe(refused), host.clock.uncertainty_ms)
+def test_a_stop_forgets_what_is_armed() -> None:
+    timers, inbox = TimerThread(), Inbox("box")
+    timers.after(60_000, inbox, "never", ("a",))
+    timers.stop(WAIT_S)
+    assert (0, 0) == (timers.pending(), inbox.depth())
+
+
+def told(server_ms: int, sent_ms: int, received_ms: int) -> Reply:
+    return Reply(
+        call=QueryTime(),
+        verdict=Verdict(kind=VerdictKind.ACCEPTED),
+        result=ServerTime(server_ms=Ms(server_ms)),
+        sent_ms=Ms(sent_ms),
+        received_ms=Ms(received_ms),
+    )
+
+
+def test_the_exchanges_clock_is_ours_until_it_is_told() -> None:
+    clock = ExchangeClock(lambda: Ms(5_000), 500)
+    assert (5_000, 0, None) == (clock.now_ms(), clock.offset_ms, clock.uncertainty_ms)
+    assert "" == clock.observe(told(7_000, 4_990, 5_010))
+    assert 2_000 == clock.offset_ms
+    assert 7_000 == clock.now_ms()
+
+
+def test_an_offset_that_moves_is_drift_until_it_is_forgiven() -> None:
+    clock = ExchangeClock(lambda: Ms(5_000), 500)
+    assert "" == clock.observe(told(7_000, 4_990, 5_010))
+    assert "moved by" in [clock.observe(told(17_000, 4_999, 5_001)) for _ in range(20)][-1]
+    clock.forgive()
+    assert "" == clock.observe(told(17_000, 4_999, 5_001))

@@ -60,7 +60,8 @@ def recover(
         )
         assert OrderState.ACKNOWLEDGED == ticket.wait_for(OrderState.ACKNOWLEDGED, WAIT_S).state
     seen: list[Event] = []
-    for type_ in (EventType.STATUS, EventType.ORDER_FILLED, EventType.POSITION_UPDATE, EventType.POSITION_OPENED):
+    # A loss of the stream that goes on is an ERROR, no STATUS.
+    for type_ in (EventType.STATUS, EventType.ERROR, EventType.ORDER_FILLED, *_POSITION):
         router.subscribe(type_, seen.append)
 
     before = {row["execId"] for row in exchange.books()["executions"]}

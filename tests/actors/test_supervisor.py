@@ -1,0 +1,90 @@
+"""An order's actor may die; the order goes on, with the same inbox, out of the journal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from hean import Event, EventType, OrderState, OrderType, Router, Side, Signal, Ticket
+from hean.actors.supervisor import MAX_CRASHES
+from hean.journal import JournalView
+from tests.conftest import Routers
+from tests.exchange import LoopbackExchange
+
+WAIT_S = 10
+
+
+class Poison:
+    """A message that no actor can handle."""
+
+
+def resting(name: str) -> Signal:
+    return Signal(
+        strategy_id="s",
+        signal_id=name,
+        symbol="BTCUSDT",
+        side=Side.BUY,
+        qty="0.001",
+        order_type=OrderType.LIMIT,
+        price="50000",
+    )
+
+
+def acknowledged(router: Router, name: str) -> Ticket:
+    ticket = router.submit(resting(name))
+    assert OrderState.ACKNOWLEDGED == ticket.wait_for(OrderState.ACKNOWLEDGED, WAIT_S).state
+    return ticket
+
+
+def await_event(router: Router, type_: EventType, ticket: Ticket) -> Event:
+    for event in router.events(WAIT_S):
+        if (event.type, event.order_link_id) == (type_, ticket.order_link_id):
+            return event
+    raise AssertionError(f"no {type_}")
+
+
+def test_a_message_that_kills_every_actor_is_put_aside_and_the_order_goes_on(
+    router: Routers, exchange: LoopbackExchange
+) -> None:
+    made = router()
+    ticket = acknowledged(made, "poisoned")
+    slot = made._context.registry.slot(ticket.order_link_id)
+    assert slot is not None
+    assert slot.tell(Poison())
+    error = await_event(made, EventType.ERROR, ticket)
+    assert f"crashed {MAX_CRASHES + 1} times" in error.detail
+    assert OrderState.ERROR == ticket.state
+    with JournalView.read(Path(made._journal.path)) as view:
+        kinds = Counter(row.kind for row in view.records(order_link_id=ticket.order_link_id))
+    assert 1 == kinds["poison"]
+    # It is alive all the same: it takes commands and evidence.
+    assert "sent" == ticket.cancel().decided
+    assert OrderState.CANCELLED == ticket.wait(WAIT_S).outcome
+    assert 1 == exchange.books()["counters"]["creates_received"]
+
+
+def test_what_meets_a_failing_journal_is_kept_until_it_can_be_remembered(router: Routers) -> None:
+    made = router()
+    ticket, other = acknowledged(made, "unwritten"), acknowledged(made, "bystander")
+    connection = made._journal._connection
+    connection.execute("PRAGMA query_only = 1")
+    decision = ticket.cancel()
+    assert "waiting" == decision.decided
+    assert OrderState.ACKNOWLEDGED == ticket.state
+    connection.execute("PRAGMA query_only = 0")
+    assert OrderState.CANCELLED == ticket.wait(WAIT_S).outcome
+    assert OrderState.ACKNOWLEDGED == other.state
+    # What could not be remembered for a while must not be traded on until a person has looked.
+    assert OrderState.DENIED == made.submit(resting("after")).state
+
+
+def test_a_fill_of_an_order_that_crashed_is_counted_once(router: Routers, exchange: LoopbackExchange) -> None:
+    made = router()
+    ticket = acknowledged(made, "filled meanwhile")
+    slot = made._context.registry.slot(ticket.order_link_id)
+    assert slot is not None
+    assert slot.tell(Poison())
+    exchange.market("BTCUSDT", bid="49000", ask="49001", bid_qty="5", ask_qty="5")
+    assert OrderState.FILLED == ticket.wait(WAIT_S).outcome
+    assert "0.001" == f"{made.positions['BTCUSDT'].size:f}"
+    assert 1 == [event.type for event in made.events(0)].count(EventType.ORDER_FILLED)

@@ -78,6 +78,9 @@ class World:
     def router(self, **settings: object) -> Iterator[Router]:
         """A running router; each call is a restart on the same journal."""
         with Router.from_env(env_of(self.exchange, self.journal, **self.settings | settings)) as router:
+            if self.settings.get("bybit__entry") != "rest":
+                # Until then orders would go over REST.
+                await_event(router, EventType.STATUS, reason="trade_LIVE")
             yield router
 
     # What the exchange remembers.

@@ -33,7 +33,7 @@ USAGE = 2
 CHECKS = (
     ("lint", ("ruff", "check", "hean", "tests", "scripts")),
     ("types", ("mypy",)),
-    ("types of the scripts", ("mypy", "--follow-imports=silent", "scripts")),
+    ("types of the scripts", ("mypy", "--explicit-package-bases", "--follow-imports=silent", "scripts")),
     ("types as a user sees them", ("mypy", "tests/typing")),
     ("import contracts", ("lint-imports",)),
     ("generated docs", ("python", "scripts/diagrams.py", "--check")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 from hean.settings import Settings, variable_of
@@ -48,3 +49,16 @@ def test_every_path_that_it_names_exists() -> None:
     paths = re.findall(r"`((?:hean|scripts|tests)/[\w/.]*)`", README)
     assert paths
     assert [] == [path for path in paths if not (ROOT / path).exists()]
+
+
+def test_everything_that_is_installed_is_pinned() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    pinned = re.findall(r"^([\w.-]+)==", (ROOT / "scripts" / "constraints.txt").read_text(), re.MULTILINE)
+    names = {re.split(r"[<>=~!\[; ]", wish)[0] for wish in needed}
+    assert set() == {_plain(name) for name in names} - {_plain(name) for name in pinned}
+
+
+def _plain(name: str) -> str:
+    """One spelling of a distribution's name. Source: PyPA, name normalization."""
+    return re.sub(r"[-_.]+", "-", name).lower()

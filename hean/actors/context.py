@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from attrs import define, field, frozen
 
 from hean.actors.bus import Bus
+from hean.actors.messages import PayOwed
 from hean.actors.ports import Mailbox, Ports
 from hean.actors.registry import Registry
 from hean.core import plain
@@ -197,6 +198,7 @@ class Context:
         except JournalError as error:
             self._pay_ms = Ms(now_ms + JOURNAL_RETRY_MS)
             self.journal_failed(error)
+            self.ports.timers.after(JOURNAL_RETRY_MS, self.to.supervisor, PayOwed(), ("supervisor", "owed"))
 
     def journal_failed(self, error: JournalError, **details: object) -> None:
         """Stop everything: what is sent could not be remembered."""

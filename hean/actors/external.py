@@ -170,7 +170,10 @@ class ExternalActor(KeptActor):
         parent_id = row.parent_order_link_id or known_id or row.order_link_id
         parent = self._parent(parent_id)
         order = ForeignOrder.of(row, parent_id if parent is not None else "", self._context.now_ms())
-        if known is not None and (known.status.final or evolve(known, heard_ms=order.heard_ms) == order):
+        if known is not None and known.status.final:
+            return
+        # One that a list left out was forgotten, and is open again when it is shown.
+        if row.order_id in self._open and known is not None and evolve(known, heard_ms=order.heard_ms) == order:
             return
         self._remember(order)
         whose = f"made of {parent_id}" if parent is not None else "of no signal of ours"

@@ -232,5 +232,10 @@ class SpreadHalt:
 
 
 @frozen(kw_only=True)
+class PayOwed:
+    """To the supervisor: journal what was announced while the journal failed."""
+
+
+@frozen(kw_only=True)
 class Ping:
     """To any actor: answer True; proves that everything told before was handled."""

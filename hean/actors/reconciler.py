@@ -33,7 +33,7 @@ from hean.actors.routing import EXECUTIONS_MARK, deliver, held_symbols, unknown
 from hean.core import catchup, reconcile
 from hean.core.calls import Quarantine
 from hean.core.reconcile_record import Comparison, Holdings, Policies, Report, Suspects
-from hean.core.types import Event, EventType, Finding, Ms, Reaction, Source
+from hean.core.types import Event, EventType, Finding, FindingKind, Ms, Reaction, Source
 from hean.errors import JournalError
 from hean.journal import Batch
 
@@ -276,11 +276,16 @@ class ReconcilerActor(Boundary):
         context.ports.timers.after(LOOK_MS, self.mailbox, overdue, (_WHO, "overdue"))
 
     def _doubted(self) -> tuple[Any, ...]:
-        """Symbols whose position differs: their executions are asked for as far back as one question reaches."""
+        """
+        Symbols whose executions are asked for as far back as one question reaches.
+
+        Those whose position differs, and those of which such a question found an execution: without it the next
+        picture would not show it again, and neither difference would ever be confirmed.
+        """
         doubted = (
             (suspect.finding.category, suspect.finding.symbol)
             for suspect in self._suspects.values()
-            if suspect.finding.kind in reconcile.OF_POSITIONS
+            if suspect.finding.kind in reconcile.OF_POSITIONS | {FindingKind.EXECUTION_ONLY_THERE}
         )
         return tuple(dict.fromkeys(doubted))
 

@@ -15,6 +15,7 @@ from hean.actors.messages import (
     Crashed,
     Fold,
     LookAgain,
+    PayOwed,
     Ping,
     Retire,
     Spoiled,
@@ -91,6 +92,8 @@ class SupervisorActor(KeptActor):
                 self._quarantine(message)
             case SpreadHalt():
                 self._spread(message)
+            case PayOwed():
+                self._context.pay()
             case Ping():
                 return True
             case _:

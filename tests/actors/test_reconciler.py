@@ -93,6 +93,18 @@ class World(Stage):
             reply = Reply(call=question.call, verdict=Verdict(kind=kind, ret_msg="no"), result=result)
             self.actor.handle(Answered(tag=question.tag, reply=reply))
 
+    def answer_by_symbol(self, execution: Execution) -> bool:
+        """Answer as one whose list shows an execution only to who asks for its symbol; whether that was asked."""
+        asked = False
+        while questions := self.boxes["gateway"].take(Send):
+            (question,) = questions
+            by_symbol = isinstance(question.call, QueryExecutions) and question.call.symbol == execution.symbol
+            asked |= by_symbol
+            page = Page(executions=(execution,)) if by_symbol else Page()
+            reply = Reply(call=question.call, verdict=Verdict(kind=VerdictKind.ACCEPTED), result=page)
+            self.actor.handle(Answered(tag=question.tag, reply=reply))
+        return asked
+
     def compare(self, *unlisted: PositionSnapshot) -> None:
         for seen in self.boxes["portfolio"].take(PositionsSeen):
             self.actor.handle(Compared(asked_ms=seen.asked_ms, agreements=(), unlisted=unlisted))
@@ -207,6 +219,19 @@ def test_difference_is_looked_at_again_before_it_is_told(world: World) -> None:
     (report,) = caller.take(Report)
     assert (True, False, 3) == (report.complete, report.equal, report.looks)
     assert [FindingKind.POSITION_ONLY_HERE] == [finding.kind for finding in report.left]
+
+
+def test_execution_that_only_a_deep_question_shows_is_asked_for_until_it_is_taken_in(world: World) -> None:
+    world.go_live()
+    world.actor.handle(ReconcileAsked(answer_to=Box()))
+    asked = [world.answer_by_symbol(EXECUTION)]
+    world.compare(PHANTOM)
+    for _ in range(2):
+        world.fire("again")
+        asked.append(world.answer_by_symbol(EXECUTION))
+        world.compare(PHANTOM)
+    assert [False, True, True] == asked
+    assert [EXECUTION] == [told.row for told in world.boxes["supervisor"].take(Unowned)]
 
 
 def test_difference_that_goes_lifts_what_it_brought(world: World) -> None:

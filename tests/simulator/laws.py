@@ -253,7 +253,7 @@ class Laws:
     def event(self, event: Event) -> None:
         """No event says what the exchange's books do not."""
         link_id = event.order_link_id
-        if event.type not in _BY_ITSELF:
+        if event.type not in _BY_ITSELF and (event.type is not EventType.ERROR or link_id):
             self.told += 1
         match event.type:
             case EventType.ORDER_FILLED if event.execution is not None:

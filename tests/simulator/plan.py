@@ -83,7 +83,7 @@ def plan_of(seed: int) -> Plan:
     config = _config(draw)
     length_ms = draw.whole(4, 25) * SECOND
     actions: list[Action] = []
-    orders = draw.whole(1, 7)
+    orders = draw.whole(1, 9)
     for n in range(orders):
         _order(draw, n, length_ms, config, actions)
     for _ in range(draw.weighted({0: 2, 1: 3, 2: 3, 3: 2, 5: 2, 8: 1})):
@@ -128,7 +128,7 @@ def _config(draw: Draw) -> Args:
         "breaker_failures": draw.one((3, 5, 5, 1000)),
         "ban_silence_s": draw.one((2.0, 6.0)),
         # A comparison over a slow network takes seconds, and there must be time between two.
-        "reconcile_s": draw.one((3.0, 5.0, 10.0)) if spread_ms < 400 else 20.0,
+        "reconcile_s": draw.one((4.0, 10.0, 10.0)) if spread_ms < 400 else 20.0,
         "confirm_s": draw.one((0.3, 1.0)),
         "overlap_s": draw.one((5.0, 60.0)),
         "max_drift_ms": draw.one((500, 500, 60_000)),
@@ -140,7 +140,7 @@ def _config(draw: Draw) -> Args:
         "spread_ms": spread_ms,
         "behaviour": _behaviour(draw),
         "limits": draw.one(("bybit", "bybit", "none")),
-        "finale": draw.weighted({"": 4, "close": 3, "restart": 3}),
+        "finale": draw.weighted({"": 5, "close": 3, "restart": 2}),
     }
 
 
@@ -372,7 +372,8 @@ def _fault(draw: Draw, config: Args) -> Args:
         args |= {"symbol": symbol, "category": category, "side": draw.one(("Buy", "Sell"))}
         args["qty"] = _times(least, draw.whole(1, 9) * (1 if category != "inverse" else 30))
         if config["hedged"] and symbol == "BTCUSDT":
-            args["position_idx"] = draw.one((1, 2))
+            # Another hand opens, too: the long side by buying, the short side by selling.
+            args["position_idx"] = 1 if args["side"] == "Buy" else 2
         if draw.chance(0.4):
             args["price"] = _plus(start, tick, draw.whole(-20, 20) * step)
     elif name in {"manual_close", "funding", "adl", "liquidation", "settle"}:

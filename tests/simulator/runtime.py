@@ -174,6 +174,7 @@ class Kernel:
     def __init__(self, rng: random.Random, start_ms: int) -> None:
         self.now_ms = start_ms
         self.turns = 0
+        self.depth = 0
         self.lag = 0.0
         """How often something timed goes before a message that waits: an actor that is slow."""
         self.held: dict[str, int] = {}
@@ -209,7 +210,11 @@ class Kernel:
         overtaken = self.lag and ready and due_ms <= min(until_ms, self.now_ms + 50) and self._unit() < self.lag
         if ready and not overtaken:
             mailbox = ready[int(self._unit() * len(ready))] if len(ready) > 1 else ready[0]
-            mailbox.step()
+            self.depth += 1
+            try:
+                mailbox.step()
+            finally:
+                self.depth -= 1
             if not mailbox.ready:
                 self._stirred.pop(mailbox, None)
         elif due_ms <= until_ms:
@@ -220,7 +225,9 @@ class Kernel:
         else:
             return False
         self.turns += 1
-        self.after_turn()
+        if self.depth == 0:
+            # Inside a handler that waits, an exception would be the handler's.
+            self.after_turn()
         return True
 
     def run_until(self, due_ms: int, stop: Callable[[], bool] = lambda: False) -> None:

@@ -142,17 +142,17 @@ TEETH: tuple[Tooth, ...] = (
         name="overfill_dropped",
         what="an execution beyond the order's quantity is dropped",
         path="hean/core/step.py",
-        old="        self._bind(execution.order_id)\n        if execution.order_qty:",
+        old="        self._bind(execution.order_id, newer=True)\n",
         new='        if ledger.cum_exec_qty > order.qty:\n            return "executed_known"\n'
-        "        self._bind(execution.order_id)\n        if execution.order_qty:",
+        "        self._bind(execution.order_id, newer=True)\n",
     ),
     Tooth(
         name="late_fill_dropped",
         what="an execution after the end of its order is dropped",
         path="hean/core/step.py",
-        old="        self._bind(execution.order_id)\n        if execution.order_qty:",
+        old="        self._bind(execution.order_id, newer=True)\n",
         new='        if order.state in _TERMINAL or order.state is OrderState.CLOSED:\n            return "executed_known"\n'
-        "        self._bind(execution.order_id)\n        if execution.order_qty:",
+        "        self._bind(execution.order_id, newer=True)\n",
     ),
     Tooth(
         name="cancel_reply_is_the_end",

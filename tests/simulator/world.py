@@ -62,7 +62,7 @@ from tests.simulator.story import Story
 from tests.simulator.violation import Violation
 
 START_MS = 1_720_000_000_000
-QUIET_MS = 600_000
+QUIET_MS = 300_000
 """Every world is quiet so long after the last fault, or something is stuck."""
 SETTLE_MS = 3_000
 # No multiple of any timer: what happens at regular times must not be met each time.
@@ -649,8 +649,9 @@ class World:
     def _await_quiet(self) -> None:
         deadline_ms = self.kernel.now_ms + QUIET_MS
         why = "nothing yet"
-        # What a stream lost without breaking is found by the next comparison, and confirmed by the one after it.
-        self.kernel.run_until(self.kernel.now_ms + int(self.config["reconcile_s"] * 1000) + SETTLE_MS)
+        # What a stream lost without breaking is found by the next comparison.
+        self.kernel.run_until(self.kernel.now_ms + SETTLE_MS)
+        self.reconcile()
         while self.kernel.now_ms < deadline_ms:
             self.kernel.run_until(self.kernel.now_ms + LOOK_MS)
             why = self.laws.restless()

@@ -84,3 +84,30 @@ def test_order_whose_actor_crashes_while_it_retires_has_one_actor_afterwards() -
         finale="restart",
     )
     assert None is play(plan).broken
+
+
+def fault(at_ms: int, name: str, match: dict[str, str] | None = None, count: int | None = 1, **args: Any) -> Action:
+    """A fault of the exchange."""
+    return Action(at_ms, "fault", {"fault": name, "match": match or {}, "count": count, "args": args})
+
+
+def test_child_order_that_a_lagging_list_left_out_is_known_again_when_it_is_shown() -> None:
+    plan = world(
+        10212,
+        fault(3_604, "realtime_lag", count=2, ms=2_366),
+        fault(8_196, "poison_frame", {"topic": "position"}, kind="broken_row"),
+        submit(8_560, n=8, qty="0.006", take_profit="96000.0", stop_loss="94000.0"),
+        length_ms=9_000,
+    )
+    assert None is play(plan).broken
+
+
+def test_halt_that_the_journal_could_not_take_is_there_after_a_restart() -> None:
+    plan = world(
+        10809,
+        Action(17_103, "journal_fails", {"ms": 2_500}),
+        submit(17_293, order_type="Limit", time_in_force="FOK", price="95195.0"),
+        length_ms=21_000,
+        finale="restart",
+    )
+    assert None is play(plan).broken

@@ -81,6 +81,8 @@ class Plant:
             link_id = order.request.order_link_id
             mailbox = context.ports.spawner.mailbox(f"order {link_id}")
             context.registry.track(Slot(link_id, mailbox, Cell(order.snapshot(), entry.digest)))
+            if order.in_doubt:
+                context.gate.doubt(link_id)
             context.to.supervisor.tell(Adopt(order=order, resumed=True))
         context.to.stream.tell(StartRequested())
         if self.has_trade:

@@ -42,7 +42,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from attrs import asdict, define, evolve, field, frozen
 from loguru import logger
 
-from hean import OrderState, OrderType, Router, Side, Signal, Ticket, TimeInForce
+from hean import HeanError, OrderState, OrderType, Router, Side, Signal, Ticket, TimeInForce
 from hean.actors.ports import Point, Ports
 from hean.journal import JournalView
 from hean.settings import Settings
@@ -55,6 +55,8 @@ SYMBOLS = {"BTCUSDT": ("0.001", "96000", "50000"), "ETHUSDT": ("0.01", "3600", "
 # How many of its newest signals a strategy replays; the last life replays all.
 REPLAYED = 25
 MOST_LIFE_S = 2.0
+# A start gives up after 30 s by itself, and says why.
+START_S = 40.0
 SETTLE_S = 120.0
 FAULTS: list[tuple[str, dict[str, str], float, dict[str, Any]]] = [
     ("lose_reply", {"op": "order.create"}, 0.03, {}),
@@ -241,17 +243,25 @@ def told_of(ticket: Ticket) -> Told:
 
 def live(strategy: Strategy, plan: Plan, word: int) -> None:
     """One doomed life, in a process of its own; never returns."""
+    router = Doomed(strategy.settings, plan)
     try:
         logger.remove()
         random.seed()
-        router = Doomed(strategy.settings, plan)
         router.start()
         os.write(word, b"L")
         router.marked = True
         trade(router, strategy)
     except BaseException:  # noqa: BLE001 - a life must end by the hand of its killer
-        os.write(word, b"F" + traceback.format_exc().encode()[:3000])
+        os.write(word, b"F" + traceback.format_exc().encode()[-3000:] + history(router).encode()[-3000:])
     os._exit(3)
+
+
+def history(router: Router) -> str:
+    """The newest events of a router that did not come up."""
+    try:
+        return "\n".join(f"{event.at_ms} {event.type} {event.reason} {event.detail}" for event in router.events(0))
+    except HeanError as error:
+        return str(error)
 
 
 def spend(strategy: Strategy, plan: Plan, tally: Tally) -> None:
@@ -264,22 +274,22 @@ def spend(strategy: Strategy, plan: Plan, tally: Tally) -> None:
         os.close(reading)
         live(strategy, plan, writing)
     os.close(writing)
-    was_live = False
+    said = b""
     if plan.live_first:
-        was_live = read_word(reading, 30.0) == b"L"
+        said, _ = listen(reading, START_S, until=b"LF")
     # At a point it ends itself; whoever never passes that point ends all the same.
-    ended = wait_for_end(reading, MOST_LIFE_S if plan.point is not None else plan.after_s)
+    more, ended = listen(reading, MOST_LIFE_S if plan.point is not None else plan.after_s)
     os.kill(pid, signal.SIGKILL)
     _, status = os.waitpid(pid, 0)
-    rest = drain(reading)
+    said += more + drain(reading)
     os.close(reading)
     tally.lives += 1
     tally.life_s += time.monotonic() - began
-    if rest.startswith(b"F") or os.WIFEXITED(status):
+    if b"F" in said or os.WIFEXITED(status):
         tally.failed_starts += 1
-        print(f"a life ended by itself:\n{rest[1:].decode()}", file=sys.stderr)
+        print(f"a life ended by itself, {plan}:\n{said.decode()}", flush=True)
         return
-    was_live = was_live or rest.startswith(b"L")
+    was_live = said.startswith(b"L")
     tally.kills += 1
     tally.after_live += was_live
     tally.in_flight += was_live and strategy.shared.in_flight > 0
@@ -287,20 +297,16 @@ def spend(strategy: Strategy, plan: Plan, tally: Tally) -> None:
         tally.at_points[str(plan.point)] += 1
 
 
-def read_word(pipe: int, timeout_s: float) -> bytes:
-    """One byte, or nothing at the end or at the time-out."""
-    ready, _, _ = select.select([pipe], [], [], timeout_s)
-    return os.read(pipe, 1) if ready else b""
-
-
-def wait_for_end(pipe: int, timeout_s: float) -> bool:
-    """Whether the other side ended, of itself, within that time; what it says meanwhile does not matter."""
-    deadline = time.monotonic() + timeout_s
-    while (left_s := deadline - time.monotonic()) > 0:
+def listen(pipe: int, timeout_s: float, until: bytes = b"") -> tuple[bytes, bool]:
+    """What is said within that time, or up to one of those bytes, and whether the other side ended meanwhile."""
+    said, deadline = b"", time.monotonic() + timeout_s
+    while (left_s := deadline - time.monotonic()) > 0 and not set(said) & set(until):
         ready, _, _ = select.select([pipe], [], [], left_s)
-        if ready and not os.read(pipe, 1):
-            return True
-    return False
+        part = os.read(pipe, 65536) if ready else b""
+        if ready and not part:
+            return said, True
+        said += part
+    return said, False
 
 
 def drain(pipe: int) -> bytes:

@@ -35,9 +35,10 @@ class Gate:
     What keeps signals out, written by the actors, read by the submitter; each attribute is replaced whole.
 
     Attributes:
-        live: the private stream is LIVE and the first reconciliation is through.
+        live: the private stream is LIVE, the first reconciliation is through, no order of an earlier life in doubt.
         streaming: the private stream is LIVE.
         reconciled: the first reconciliation is through.
+        doubtful: orders of an earlier life of which nobody knows yet whether they are at the exchange.
         halted_why: "" while not halted.
         symbols: (category, symbol) -> why only reduce-only orders pass, as long as a difference lasts.
         frozen: the same until a person resumes, across restarts.
@@ -50,6 +51,7 @@ class Gate:
     stopped: bool = False
     streaming: bool = False
     reconciled: bool = False
+    doubtful: frozenset[str] = frozenset()
     symbols: dict[tuple[str, str], str] = field(factory=dict)
     frozen: dict[tuple[str, str], str] = field(factory=dict)
     live_event: threading.Event = field(factory=threading.Event)
@@ -65,6 +67,18 @@ class Gate:
         """Note that both sides were compared for the first time."""
         with self._lock:
             self.reconciled = True
+            self._weigh(self.live_why)
+
+    def doubt(self, order_link_id: str) -> None:
+        """Note that nobody knows what became of that order; nothing is LIVE before it is resolved."""
+        with self._lock:
+            self.doubtful |= {order_link_id}
+            self._weigh(self.live_why)
+
+    def resolve(self, order_link_id: str) -> None:
+        """Note that evidence, or a proven absence, told what became of that order."""
+        with self._lock:
+            self.doubtful -= {order_link_id}
             self._weigh(self.live_why)
 
     def freeze(self, category: str, symbol: str, why: str) -> None:
@@ -96,12 +110,16 @@ class Gate:
             return thawed
 
     def _weigh(self, why: str) -> None:
-        self.live = self.streaming and self.reconciled
+        self.live = self.streaming and self.reconciled and not self.doubtful
         if self.live:
             self.live_why = ""
             self.live_event.set()
             return
-        self.live_why = "the first comparison with the exchange is not through" if self.streaming else why
+        if self.streaming and self.doubtful:
+            why = f"{len(self.doubtful)} orders of an earlier life are in doubt and being looked up"
+        elif self.streaming:
+            why = "the first comparison with the exchange is not through"
+        self.live_why = why
         self.live_event.clear()
 
 

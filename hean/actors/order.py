@@ -134,6 +134,8 @@ class OrderActor(Boundary):
         self._order = applied.order
         if applied.order.order_id not in {None, known}:
             self._bind(applied.order)
+        if context.gate.doubtful and not applied.order.in_doubt:
+            context.gate.resolve(self._slot.order_link_id)
         shown = applied.events[0].order if applied.events else None
         context.registry.publish(self._slot, shown or applied.order.snapshot())
         self._report(applied)

@@ -205,14 +205,7 @@ class PreCheck:
 
 Write: TypeAlias = CreateOrder | AmendOrder | CancelOrder | CancelAll | SetLeverage | SwitchMode
 Query: TypeAlias = (
-    QueryOrders
-    | QueryExecutions
-    | QueryPositions
-    | QueryInstruments
-    | QueryTime
-    | QueryKey
-    | QueryAccount
-    | PreCheck
+    QueryOrders | QueryExecutions | QueryPositions | QueryInstruments | QueryTime | QueryKey | QueryAccount | PreCheck
 )
 Call: TypeAlias = Write | Query
 

@@ -201,6 +201,13 @@ class Order:
         return self.order_id is not None or self.doubted
 
     @property
+    def in_doubt(self) -> bool:
+        """Whether a create of it is at the exchange, only the exchange can tell."""
+        if self.state is OrderState.PENDING:
+            return not self.cleared
+        return self.state in {OrderState.SUBMITTED, OrderState.TIMEOUT}
+
+    @property
     def unresolved(self) -> bool:
         """Something about this order can only be answered by asking."""
         if self.state in _UNKNOWN or self.gap > 0 or not (self.ledger.fees_known or self.gap_accepted):

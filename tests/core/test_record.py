@@ -166,3 +166,21 @@ def test_order_of_every_state_survives_the_journal(state):
     pending = evolve(CANCEL, amend=Amend(qty=Decimal(2)), accepted_ms=Ms(3))
     remembered = in_state(state, pending=pending, wish_amend=Amend(price=Decimal(3))).order
     assert remembered == from_plain(Order, to_plain(remembered))
+
+
+@pytest.mark.parametrize(
+    "state, changes, in_doubt",
+    [
+        (OrderState.PENDING, {}, False),
+        (OrderState.PENDING, {"cleared": False}, True),
+        (OrderState.SUBMITTED, {}, True),
+        (OrderState.TIMEOUT, {}, True),
+        (OrderState.ACKNOWLEDGED, {}, False),
+        (OrderState.FILLED, {}, False),
+        (OrderState.REJECTED, {}, False),
+        (OrderState.ERROR, {}, False),
+        (OrderState.CLOSED, {}, False),
+    ],
+)
+def test_order_is_in_doubt_where_its_create_may_be_at_the_exchange(state, changes, in_doubt):
+    assert in_doubt is order(state, **changes).in_doubt

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 import pytest
 
-from hean import EventType, OrderState, Router
+from hean import EventType, OrderState, RemoteError, Router
 from hean.actors.ports import Point
 from hean.core import lookup
 from hean.core.calls import Page, QueryExecutions, QueryOrders, Reply, Verdict, VerdictKind
@@ -77,6 +77,24 @@ def test_s23_intent_too_old_at_the_restart_is_a_stated_no(world: World) -> None:
         order = router.submit(signal("stale")).wait(WAIT_S)
         assert (OrderState.CLOSED, OrderState.REJECTED, "not_placed") == (order.state, order.outcome, order.reason)
     assert ([], []) == (world.orders(), world.creates(order.order_link_id))
+
+
+@pytest.mark.parametrize("point", [Point.ADMITTED, Point.SENT])
+def test_s23_nothing_is_live_while_an_order_is_in_doubt(point: Point, world: World) -> None:
+    die_at(point, env_of(world.exchange, world.journal, **world.settings), signal("doubtful"))
+    # No look-up ends in an answer: nobody knows whether the order is there.
+    world.exchange.fault("error", {"endpoint": "order/history"}, count=None, args={"ret_code": 10016})
+    world.exchange.fault("error", {"endpoint": "execution/list"}, count=None, args={"ret_code": 10016})
+    world.exchange.fault("partial_page", {"endpoint": "order/realtime"}, count=None, args={"rows": 0})
+    with pytest.raises(RemoteError, match=r"not LIVE within"), world.router(start__timeout_s=2):
+        pass
+    world.exchange.clear_faults()
+    with world.router() as router:
+        (order,) = router.orders.values()
+        assert OrderState.TIMEOUT is not order.state
+        assert OrderState.FILLED == router.ticket(order.order_link_id).wait(WAIT_S).outcome
+        world.assert_books_equal(router)
+    assert 1 == len(world.orders())
 
 
 def test_s23_what_happened_meanwhile_is_known_when_the_router_is_live(world: World) -> None:

@@ -88,6 +88,20 @@ def test_journal_that_fails_halts_and_loses_no_fill(trouble: Any, world: World) 
 
 
 @pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: trouble.__name__)
+def test_trade_by_another_hand_is_kept_until_the_journal_holds_again(trouble: Any, world: World) -> None:
+    # No comparison brings it a second time.
+    with world.router(orders__max_open=1000, reconcile__orders_s=600, reconcile__positions_s=600) as router:
+        with trouble(router, world.journal):
+            fail_to_submit(router)
+            await_event(router, EventType.KILLSWITCH_TRIGGERED)
+            world.exchange.fault("foreign_order", args={"symbol": "ETHUSDT", "side": "Buy", "qty": "0.1"})
+            until(lambda: world.executions(""))
+            threading.Event().wait(1)
+        until(lambda: (held := router.positions.get(("linear", "ETHUSDT", 0))) and held.size)
+        world.assert_books_equal(router)
+
+
+@pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: trouble.__name__)
 def test_order_in_flight_when_the_journal_fails_is_resolved(trouble: Any, world: World) -> None:
     with world.router(orders__max_open=1000) as router:
         world.exchange.fault("delay_reply", world.create, args={"ms": 700})

@@ -1,4 +1,4 @@
-"""One correlation ID from the signal to the position: in every record, event and line, on every thread, in each life."""
+"""One correlation ID from the signal to the position: in each record and line, on every thread, in each life."""
 
 from __future__ import annotations
 

@@ -135,6 +135,7 @@ def assemble(
         to=Addresses(**boxes),
         observe=observe,
         instruments=setup.instruments,
+        offset_ms=lambda: exchange_clock.offset_ms,
     )
     guard = Guard(Budgets(LimitPolicy(pace=settings.gateway.pace)), breaker_policy(settings), ports.unit)
     lock, timeout_s = threading.Lock(), settings.bybit.reply_timeout_s

@@ -53,7 +53,7 @@ from hean.journal import Journal
 from hean.killswitch import Kill, KillReport
 from hean.settings import Entry, Settings
 from hean.setup import Setup, prepare
-from hean.telemetry import Redactor, Telemetry
+from hean.telemetry import Count, Deferred, Exporter, Telemetry
 from hean.ticket import Positions, Ticket
 
 _LOGIN_VALID_MS = 10_000
@@ -88,8 +88,11 @@ class Router:
             trade_url=bybit.trade_url,
             sources={door: settings.source(f"bybit.{door}") for door in ("rest_url", "private_url", "trade_url")},
         )
-        self._telemetry = Telemetry(redact=Redactor((bybit.api_key, bybit.api_secret)).clean)
         self._credentials = Credentials(api_key=bybit.api_key, api_secret=bybit.api_secret)
+        self._telemetry = Telemetry(redact=self._credentials.redact)
+        self._deferred = Deferred(self._telemetry.observe)
+        self._exporter: Exporter | None = None
+        self._metrics_port: int | None = None
         self._settings = settings
         self._clock = SteadyClock()
         self._exchange_clock = ExchangeClock(self._clock.now_ms, settings.clock.max_drift_ms)
@@ -129,6 +132,7 @@ class Router:
         Read the journal, connect, catch up, and return when LIVE.
 
         Raises:
+            ConfigError: the metrics' port is taken, or prometheus-client is not installed.
             JournalError: the journal cannot be opened, or another router owns it.
             AuthRefused: the exchange does not take the key.
             RemoteError: the exchange cannot be reached, or is not LIVE by the deadline.
@@ -141,6 +145,11 @@ class Router:
             self._started = True
         deadline = time.monotonic() + self._settings.start.timeout_s
         try:
+            self._deferred.start()
+            if self._settings.metrics.port is not None:
+                exporter = Exporter(lambda: self._telemetry.counts)
+                self._metrics_port = exporter.start(self._settings.metrics.port)
+                self._exporter = exporter
             self._journal = Journal.open(Path(self._settings.journal.path), self._clock.now_ms())
             self._wire_up(deadline)
             self._await_live(deadline)
@@ -181,6 +190,20 @@ class Router:
             self._context.bus.close(left_s())
         if hasattr(self, "_journal"):
             self._journal.close()
+        if self._exporter is not None:
+            self._exporter.stop()
+        # Last, so that what the others said while they ended is said too.
+        self._deferred.stop(left_s())
+
+    @property
+    def metrics(self) -> tuple[Count, ...]:
+        """Every metric as it stands, with or without Prometheus; some hundredths of a second behind."""
+        return self._telemetry.counts
+
+    @property
+    def metrics_port(self) -> int | None:
+        """Where Prometheus may scrape on 127.0.0.1; None where `HEAN_METRICS__PORT` is not set."""
+        return self._metrics_port
 
     # Orders.
 
@@ -460,7 +483,7 @@ class Router:
         self._timers = TimerThread()
         self._pool = Pool(settings.gateway.threads, self._client)
         entry = self._trade_entry() if settings.bybit.entry is Entry.WS else None
-        connect_timeout_s = settings.stream.connect_timeout_s
+        connect_timeout_s, scrub = settings.stream.connect_timeout_s, self._credentials.scrub
         self._plant = assemble(
             settings,
             ports=self._ports(),
@@ -468,12 +491,12 @@ class Router:
             exchange_clock=self._exchange_clock,
             credentials=self._credentials,
             wire=Wires(entry, self._pool),
-            sockets=PrivateSockets(self._endpoints.private_url, connect_timeout_s, self._reader_failed),
+            sockets=PrivateSockets(self._endpoints.private_url, connect_timeout_s, self._reader_failed, scrub),
             trade=None
             if entry is None
-            else (TradeSockets(self._endpoints.trade_url, connect_timeout_s, entry, self._reader_failed), entry),
+            else (TradeSockets(self._endpoints.trade_url, connect_timeout_s, entry, self._reader_failed, scrub), entry),
             setup=setup,
-            observe=self._telemetry.observe,
+            observe=self._deferred.observe,
             operator=True,
         )
         self._context, self._admission, self._actors = self._plant.context, self._plant.admission, self._plant.actors
@@ -494,4 +517,4 @@ class Router:
         )
 
     def _reader_failed(self, error: BaseException) -> None:
-        self._telemetry.observe("reader.failed", {"error": repr(error)})
+        self._deferred.observe("reader.failed", {"error": repr(error)})

@@ -149,6 +149,7 @@ class Context:
         children: orders that the exchange made of ours, by our order_link_id; the newest of those that ended too.
         shown: the exchange's newest row of each position; the portfolio's.
         sessions: the newest record of each stream, by its name.
+        offset_ms: the exchange's clock less ours, as well as it is known.
     """
 
     ports: Ports
@@ -165,6 +166,7 @@ class Context:
     children: Mapping[str, tuple[ForeignOrder, ...]] = field(factory=dict)
     shown: dict[tuple[Category, str, int], PositionRow] = field(factory=dict)
     sessions: dict[str, Session] = field(factory=dict)
+    offset_ms: Callable[[], int] = lambda: 0
     _owed: deque[Batch] = field(factory=deque, init=False)
     _owing: threading.Lock = field(factory=threading.Lock, init=False)
     _pay_ms: Ms = field(default=Ms(0), init=False)
@@ -234,7 +236,7 @@ class Context:
     def log(self, events: tuple[Event, ...]) -> None:
         """Log events that were published."""
         for event in events:
-            self.observe(f"event.{event.type}", event_fields(event))
+            self.observe(f"event.{event.type}", event_fields(event, self.offset_ms()))
 
     def status(self, reason: str, detail: str, **parts: object) -> None:
         """Announce a STATUS event."""
@@ -251,10 +253,21 @@ def record_of(event: Event) -> Record:
     )
 
 
-def event_fields(event: Event) -> dict[str, object]:
-    """The parts of an event that a log line shows."""
+def event_fields(event: Event, offset_ms: int = 0) -> dict[str, object]:
+    """
+    The parts of an event that a log line shows.
+
+    Args:
+        event: as published.
+        offset_ms: the exchange's clock less ours, for the delay between its time and ours.
+    """
     names = ("correlation_id", "signal_id", "order_link_id", "order_id", "exec_id", "symbol", "reason", "detail")
     fields: dict[str, object] = {name: getattr(event, name) for name in names if getattr(event, name)}
+    if event.source is not None:
+        fields["source"] = str(event.source)
+    if event.complete is not None:
+        fields["complete"] = event.complete
     if event.event_ms is not None:
         fields["event_ms"] = event.event_ms
+        fields["delay_s"] = (event.at_ms + offset_ms - event.event_ms) / 1000
     return fields

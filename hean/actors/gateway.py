@@ -124,6 +124,32 @@ class Express:
             )
 
 
+def reply_fields(reply: Reply) -> dict[str, object]:
+    """The parts of a request and its reply that a log line shows."""
+    call, verdict = reply.call, reply.verdict
+    fields: dict[str, object] = {
+        "call": type(call).__name__,
+        "group": str(group_of(call)),
+        "channel": reply.channel,
+        "verdict": str(verdict.kind),
+        "listed": verdict.listed,
+        "phase": str(verdict.phase),
+    }
+    request = getattr(call, "request", None)
+    for name in ("correlation_id", "signal_id", "order_link_id", "order_id", "symbol"):
+        value = getattr(request, name, None) or getattr(call, name, None)
+        if value:
+            fields[name] = value
+    if verdict.ret_code is not None:
+        fields["ret_code"] = verdict.ret_code
+    if verdict.ret_msg:
+        fields["ret_msg"] = verdict.ret_msg
+    if reply.sent_ms is not None:
+        fields["sent_ms"] = reply.sent_ms
+        fields["delay_s"] = (reply.received_ms - reply.sent_ms) / 1000
+    return fields
+
+
 def perform(wire: Wire, message: Send, gateway: Mailbox, timeout_s: float, ports: Ports) -> None:
     """
     Send a call; its answer goes to who asked, and to the gateway for what can be learnt of it.
@@ -205,6 +231,7 @@ class GatewayActor(Boundary):
             case Send():
                 self._accept(message)
             case Performed():
+                self._context.observe("reply", reply_fields(message.reply))
                 self._learn(lambda now_ms: self._guard.observe(message.reply, now_ms))
                 if message.reply.verdict.ret_code == TIMESTAMP_REFUSED:
                     self._accept(Send(tag="time", call=QueryTime(), answer_to=self.mailbox))

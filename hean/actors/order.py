@@ -53,7 +53,7 @@ from hean.core.facts import (
 from hean.core.foreign import is_piece
 from hean.core.order import Applied, apply
 from hean.core.record import Order
-from hean.core.types import Decision, OrderState
+from hean.core.types import Decision, OrderState, Source
 from hean.errors import JournalError
 from hean.journal import Record
 
@@ -138,7 +138,7 @@ class OrderActor(Boundary):
             context.gate.resolve(self._slot.order_link_id)
         shown = applied.events[0].order if applied.events else None
         context.registry.publish(self._slot, shown or applied.order.snapshot())
-        self._report(applied)
+        self._report(applied, getattr(fact, "source", None))
         context.tell_world(applied.events)
         self._slot.cell.wake()
         context.ports.point(Point.PUBLISHED)
@@ -163,7 +163,7 @@ class OrderActor(Boundary):
             case _:
                 self._take(fact)
 
-    def _report(self, applied: Applied) -> None:
+    def _report(self, applied: Applied, source: Source | None) -> None:
         request = applied.order.request
         self._context.observe(
             "transition" if applied.before is not applied.order.state else "fact",
@@ -175,6 +175,7 @@ class OrderActor(Boundary):
                 "signal_id": request.signal_id,
                 "order_link_id": request.order_link_id,
                 "order_id": applied.order.order_id or "",
+                **({"source": str(source)} if source is not None else {}),
             },
         )
 

@@ -22,10 +22,18 @@ class PrivateSockets:
         url: checked by the wire package before each connect.
         connect_timeout_s: for the handshake.
         failed: told what a callback raised; the reader goes on.
+        scrub: takes secrets out of a frame before anybody sees it.
     """
 
-    def __init__(self, url: str, connect_timeout_s: float, failed: Callable[[BaseException], None]) -> None:
+    def __init__(
+        self,
+        url: str,
+        connect_timeout_s: float,
+        failed: Callable[[BaseException], None],
+        scrub: Callable[[bytes], bytes],
+    ) -> None:
         self._url = url
+        self._scrub = scrub
         self._connect_timeout_s = connect_timeout_s
         self._failed = failed
 
@@ -36,7 +44,7 @@ class PrivateSockets:
             url=self._url,
             connection_id=generation,
             on_open=lambda number: mailbox.tell(Opened(generation=number)),
-            on_frame=lambda number, raw: mailbox.tell(Received(generation=number, frame=parse_frame(raw))),
+            on_frame=lambda number, raw: mailbox.tell(Received(generation=number, frame=parse_frame(self._scrub(raw)))),
             on_closed=lambda number, why: mailbox.tell(Closed(generation=number, why=why)),
             on_error=lambda _, error: self._failed(error),
             connect_timeout_s=self._connect_timeout_s,
@@ -54,12 +62,19 @@ class TradeSockets:
         connect_timeout_s: for the handshake.
         entry: takes the replies where they are read.
         failed: told what a callback raised; the reader goes on.
+        scrub: takes secrets out of a frame before anybody sees it.
     """
 
     def __init__(
-        self, url: str, connect_timeout_s: float, entry: TradeEntry, failed: Callable[[BaseException], None]
+        self,
+        url: str,
+        connect_timeout_s: float,
+        entry: TradeEntry,
+        failed: Callable[[BaseException], None],
+        scrub: Callable[[bytes], bytes],
     ) -> None:
         self._url = url
+        self._scrub = scrub
         self._connect_timeout_s = connect_timeout_s
         self._entry = entry
         self._failed = failed
@@ -71,7 +86,7 @@ class TradeSockets:
             url=self._url,
             connection_id=generation,
             on_open=lambda number: mailbox.tell(Opened(generation=number)),
-            on_frame=lambda number, raw: told(self._entry, mailbox, number, parse_reply(raw)),
+            on_frame=lambda number, raw: told(self._entry, mailbox, number, parse_reply(self._scrub(raw))),
             on_closed=lambda number, why: mailbox.tell(Closed(generation=number, why=why)),
             on_error=lambda _, error: self._failed(error),
             connect_timeout_s=self._connect_timeout_s,

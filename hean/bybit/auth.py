@@ -27,8 +27,8 @@ _SECRETS: Final = (
     (re.compile(r"\b[0-9a-fA-F]{64}\b"), REDACTED),
     (re.compile(r"(?i)(origin_string\[)[^\]]*"), rf"\1{REDACTED}"),
     (
-        re.compile(r"""(?ix)( x-bapi-(?:api-key|sign) | api_?-?key | api_?-?secret | secret )(["']?\s*[:=]\s*["']?)
-            [^\s"',;}]+"""),
+        re.compile(r"""(?ix)( x-bapi-(?:api-key|sign) | api_?-?key | api_?-?secret | secret | signature )
+            (["']?\s*[:=]\s*["']?) [^\s"',;}]+"""),
         rf"\1\2{REDACTED}",
     ),
     (re.compile(r"""("op"\s*:\s*"auth"\s*,\s*"args"\s*:\s*\[)[^\]]*"""), rf"\1{REDACTED}"),
@@ -61,6 +61,13 @@ class Credentials:
     def redact(self, text: str) -> str:
         """A text without this key, this secret or anything that `redact` takes out."""
         return redact(text.replace(self.api_secret, REDACTED).replace(self.api_key, REDACTED))
+
+    def scrub(self, raw: bytes) -> bytes:
+        """A frame without this key and this secret, at the door: what is kept of it later holds neither."""
+        for word in (self.api_secret.encode(), self.api_key.encode()):
+            if word in raw:
+                raw = raw.replace(word, REDACTED.encode())
+        return raw
 
 
 def redact(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Final
 
 import click
@@ -33,13 +34,14 @@ _COLUMNS: Final = (
     examples=[
         "hean trace h1-km6q2gvpeq4yhrphyewvp7t4x2pf3lg3",
         "hean trace 2026-11-22T10:00/BTCUSDT -f",
-        "hean trace d4713d60-c8a7-4639-ab11-67b367a9c378 -o jsonl",
+        "hean trace d4713d60-c8a7-4639-ab11-67b367a9c378 --html story.html",
     ],
 )
 @click.argument("id_", metavar="ID")
 @click.option("-f", "--follow", is_flag=True, help="stay, and show what comes; end with Ctrl-C")
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="write one self-contained page")
 @click.option("--raw", is_flag=True, help="requests and replies whole")
-def trace(desk: Desk, id_: str, follow: bool, raw: bool) -> int:
+def trace(desk: Desk, id_: str, follow: bool, html: Path | None, raw: bool) -> int:
     """
     Tell the story of ID: a correlation, signal, link, order or execution ID, or the first characters of a link ID.
 
@@ -53,6 +55,12 @@ def trace(desk: Desk, id_: str, follow: bool, raw: bool) -> int:
         story = Story()
         lines = story.lines(records)
         head |= {"records": len(lines), "duplicates": sum(line["duplicate_of"] is not None for line in lines)}
+        if html is not None:
+            from hean.desk.page import page  # noqa: PLC0415 - only a page needs the machines
+
+            html.write_text(page(head, lines), encoding="utf-8")
+            desk.talk(f"wrote {html}")
+            return Exit.DONE
         if follow and desk.form is Form.JSON:
             raise click.UsageError("--follow never ends, so it cannot be one object; use -o jsonl")
 

@@ -90,3 +90,8 @@ def test_credentials_redact_themselves_anywhere():
 def test_redact_leaves_an_order_alone():
     text = '{"orderLinkId":"demo-0001","qty":"0.010","symbol":"BTCUSDT"}'
     assert text == CREDENTIALS.redact(text)
+
+
+def test_a_frame_is_scrubbed_of_key_and_secret_alone():
+    assert f"{{{REDACTED} {REDACTED}".encode() == CREDENTIALS.scrub(f"{{{KEY} {SECRET}".encode())
+    assert b'{"topic":"order"}' == CREDENTIALS.scrub(b'{"topic":"order"}')

@@ -1,0 +1,126 @@
+"""`hean trace --html`: one self-contained page, opened in a browser that may not reach anything."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from hean import OrderState
+from hean.desk.page import page, timeline
+from hean.desk.story import Story, head_of, records_of
+from hean.journal import JournalView
+from tests.conftest import Routers
+from tests.desk.conftest import WAIT_S, Hean, hean_in, resting, until
+from tests.exchange import LoopbackExchange
+
+CHROMIUM = next((path for name in ("chromium", "chromium-browser") if (path := shutil.which(name))), None)
+EVIL = "<script>document.title='broken'</script><img src=http://127.0.0.1:9/x onerror=alert(1)>"
+
+
+class Tags(HTMLParser):
+    """Names and attributes of every element."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+
+
+def page_of(journal: Path, asked: str) -> str:
+    with JournalView.read(journal) as view:
+        head, links, correlation_id = head_of(view, asked)
+        lines = Story().lines(records_of(view, links, correlation_id))
+    duplicates = sum(line["duplicate_of"] is not None for line in lines)
+    return page(head | {"records": len(lines), "duplicates": duplicates}, lines)
+
+
+def browser(path: Path, profile: Path, *options: str) -> str:
+    """What a headless browser makes of the page."""
+    assert CHROMIUM is not None
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--user-data-dir={profile}"]
+    done = subprocess.run(
+        [CHROMIUM, *flags, *options, path.as_uri()], capture_output=True, text=True, timeout=100, check=True
+    )
+    return done.stdout
+
+
+def test_the_page_is_written_and_nothing_else_is(hean: Hean, tmp_path: Path):
+    ran = hean("trace", "filled", "--html", tmp_path / "story.html")
+    assert (0, "") == (ran.code, ran.out)
+    assert "wrote" in ran.err
+    assert (tmp_path / "story.html").read_text().startswith("<!doctype html>")
+
+
+def test_the_page_needs_nothing_from_anywhere(journal: Path):
+    text = page_of(journal, "filled")
+    seen = Tags(text).seen
+    assert {"script", "link", "img", "iframe", "object", "video"}.isdisjoint(tag for tag, _ in seen)
+    assert {"src", "href", "onload", "onerror"}.isdisjoint(name for _, attrs in seen for name in attrs)
+    assert "default-src 'none'" in text
+    assert not re.search(r"@import|url\(", text)
+
+
+def test_it_has_the_timeline_the_path_and_the_raw_records_folded(journal: Path):
+    text = page_of(journal, "filled")
+    tags = [tag for tag, _ in Tags(text).seen]
+    assert 2 == tags.count("svg")
+    assert "1. sent" in text
+    assert "settled" in text
+    assert tags.count("details") == tags.count("summary") >= 6
+    assert not any("open" in attrs for tag, attrs in Tags(text).seen if tag == "details")
+    assert "retCode" in text
+
+
+def test_each_line_is_a_dot_inside_the_picture():
+    line = {"kind": "fact", "source": "stream", "before": "A", "after": "A", "duplicate_of": None, "name": "x"}
+    times = [1_000, 1_001, 1_003, 3_600_000, 3_600_005]
+    text = timeline([line | {"at_ms": at_ms} for at_ms in times])
+    places = [float(x) for x in re.findall(r'<circle cx="([\d.]+)"', text)]
+    assert len(times) == len(places)
+    assert places == sorted(places)
+    assert all(96 < x < 960 for x in places)
+    assert "60.0 min" in text
+
+
+def test_a_story_of_one_moment_and_of_none_can_be_drawn():
+    line = {"kind": "fact", "source": "ann", "before": "A", "after": "B", "duplicate_of": None, "name": "x"}
+    assert 'class="move"' in timeline([line | {"at_ms": 5}])
+    assert "nothing happened" in timeline([])
+
+
+@pytest.mark.skipif(CHROMIUM is None and not os.environ.get("CI"), reason="chromium is not installed; CI installs it")
+def test_a_browser_shows_it_and_what_a_strategy_wrote_stays_text(
+    router: Routers, router_env: dict[str, str], exchange: LoopbackExchange, tmp_path: Path
+):
+    made, hean = router(), hean_in(router_env)
+    ticket = made.submit(resting(EVIL, qty="0.01"))
+    ticket.wait_for(OrderState.ACKNOWLEDGED, WAIT_S)
+    exchange.market("BTCUSDT", trade={"price": "50000", "qty": "0.004", "side": "Sell"})
+    ticket.wait_for(OrderState.PARTIAL_FILL, WAIT_S)
+    exchange.fault("cut_private")
+    assert until(lambda: hean("trace", ticket.order_link_id, "-o", "json").data["duplicates"] > 0)
+    ticket.cancel()
+    ticket.wait(WAIT_S)
+    path = tmp_path / "story.html"
+    assert 0 == hean("trace", ticket.order_link_id, "--html", path).code
+    dom = browser(path, tmp_path / "profile", "--dump-dom")
+    assert f"<title>hean trace {ticket.order_link_id}</title>" in dom
+    seen = Tags(dom).seen
+    assert 2 == sum(tag == "svg" for tag, _ in seen)
+    assert {"script", "img"}.isdisjoint(tag for tag, _ in seen)
+    assert "&lt;script&gt;" in dom
+    assert "DUPLICATE of #" in dom
+    assert "executed_part" in dom
+    shot = tmp_path / "story.png"
+    browser(path, tmp_path / "profile2", "--window-size=1040,1600", f"--screenshot={shot}")
+    assert shot.read_bytes().startswith(b"\x89PNG")
+    assert shot.stat().st_size > 20_000

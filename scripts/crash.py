@@ -55,8 +55,10 @@ SYMBOLS = {"BTCUSDT": ("0.001", "96000", "50000"), "ETHUSDT": ("0.01", "3600", "
 # How many of its newest signals a strategy replays; the last life replays all.
 REPLAYED = 25
 MOST_LIFE_S = 2.0
-# A start gives up after 30 s by itself, and says why.
-START_S = 40.0
+# A refused topic is asked for again after 5 to 10 s, then 10 to 20, then 20 to 40: some lives are refused twice in a row.
+ROUTER_START_S = 90.0
+# A start gives up by itself, and says why.
+START_S = ROUTER_START_S + 10
 SETTLE_S = 120.0
 FAULTS: list[tuple[str, dict[str, str], float, dict[str, Any]]] = [
     ("lose_reply", {"op": "order.create"}, 0.03, {}),
@@ -102,6 +104,7 @@ class Tally:
     at_points: Counter[str] = field(factory=Counter)
     failed_starts: int = 0
     life_s: float = 0.0
+    slowest_start_s: float = 0.0
 
 
 class Shared:
@@ -277,6 +280,7 @@ def spend(strategy: Strategy, plan: Plan, tally: Tally) -> None:
     said = b""
     if plan.live_first:
         said, _ = listen(reading, START_S, until=b"LF")
+        tally.slowest_start_s = max(tally.slowest_start_s, time.monotonic() - began)
     # At a point it ends itself; whoever never passes that point ends all the same.
     more, ended = listen(reading, MOST_LIFE_S if plan.point is not None else plan.after_s)
     os.kill(pid, signal.SIGKILL)
@@ -391,6 +395,7 @@ def settings_of(urls: dict[str, str], journal: Path, *, max_age_s: float, entry:
         bybit__recv_window_ms=350,
         bybit__reply_timeout_s=1.0,
         orders__max_age_s=max_age_s,
+        start__timeout_s=ROUTER_START_S,
         orders__visibility_delay_s=VISIBLE_S,
         orders__max_open=100_000,
         orders__max_tries=100,
@@ -507,7 +512,8 @@ def main() -> int:
     print(
         f"{tally.kills} kills, {tally.after_live} after LIVE, {tally.in_flight} of them with orders in flight, "
         f"{sum(tally.at_points.values())} at points {dict(sorted(tally.at_points.items()))}, "
-        f"{tally.life_s / max(tally.lives, 1):.2f} s a life, {tally.failed_starts} lives failed, {found} differences"
+        f"{tally.life_s / max(tally.lives, 1):.2f} s a life, slowest start {tally.slowest_start_s:.1f} s, "
+        f"{tally.failed_starts} lives failed, {found} differences"
     )
     return 1 if found or tally.failed_starts else 0
 

@@ -55,7 +55,7 @@ SYMBOLS = {"BTCUSDT": ("0.001", "96000", "50000"), "ETHUSDT": ("0.01", "3600", "
 # How many of its newest signals a strategy replays; the last life replays all.
 REPLAYED = 25
 MOST_LIFE_S = 2.0
-# A refused topic is asked for again after 5 to 10 s, then 10 to 20, then 20 to 40: some lives are refused twice in a row.
+# A refused topic is asked for again after 5 to 10 s, then 10 to 20: some lives are refused twice in a row.
 ROUTER_START_S = 90.0
 # A start gives up by itself, and says why.
 START_S = ROUTER_START_S + 10
@@ -376,7 +376,7 @@ def arm(urls: dict[str, str], *, cuts: bool) -> None:
     for name, match, probability, args in FAULTS:
         control(urls, "POST", "faults", fault=name, match=match, count=None, probability=probability, args=args)
     if cuts:
-        control(urls, "POST", "faults", fault="refuse_topic", count=None, probability=0.02)
+        control(urls, "POST", "faults", fault="refuse_topic", count=None, probability=0.01)
 
 
 def settings_of(urls: dict[str, str], journal: Path, *, max_age_s: float, entry: str) -> Settings:

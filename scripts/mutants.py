@@ -32,9 +32,18 @@ ROOT = Path(__file__).parent.parent
 KNOWN = Path(__file__).parent / "mutants.md"
 
 # A module's own tests, the fast ones first: most mutants die there.
+STEPS = tuple(f"tests/core/test_{name}.py" for name in ("step", "doubt", "evidence", "commands", "draft"))
 TESTS = {
-    "hean/core/order.py": ("tests/core/test_step.py", "tests/core/test_order.py"),
-    "hean/core/step.py": ("tests/core/test_step.py", "tests/core/test_order_properties.py", "tests/core/test_order.py"),
+    "hean/core/order.py": (*STEPS, "tests/core/test_order.py"),
+    **{
+        f"hean/core/{name}.py": (
+            f"tests/core/test_{name}.py",
+            *STEPS,
+            "tests/core/test_order_properties.py",
+            "tests/core/test_order.py",
+        )
+        for name in ("step", "doubt", "evidence", "commands", "draft")
+    },
     "hean/core/position.py": ("tests/core/test_position.py",),
 }
 COPIED = ("hean", "tests", "pyproject.toml", "setup.cfg")

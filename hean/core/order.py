@@ -13,7 +13,8 @@ Rules:
 - a fact goes in with `now`, a new `Order`, effects and events come out. Nothing is performed here.
 
 To change a transition: its line in `OrderChart`. To add a fact: its class in `core/facts.py`, its line in `OrderChart`,
-its case in `_name_of`, its sentence in `FACTS`. What guards ask and actions do is in `core/step.py`.
+its case in `_name_of`, its sentence in `FACTS`. What guards ask and actions do is in `core/step.py` and the files that
+it names.
 """
 
 from __future__ import annotations

@@ -8,7 +8,12 @@ from attrs import define, evolve, field
 
 from hean.core.facts import (
     Accepted,
+    AmendAsked,
     Broken,
+    CancelAsked,
+    Command,
+    CommandFailed,
+    Decide,
     Denied,
     Effect,
     Executed,
@@ -23,6 +28,7 @@ from hean.core.facts import (
 from hean.core.order import TABLE, Applied, Engine, apply
 from hean.core.record import Order, OrderPolicy
 from hean.core.types import (
+    Amend,
     Category,
     DenyReason,
     Event,
@@ -178,6 +184,12 @@ FULL = executed("e2", "0.6", at=30)
 SHOWN_FILLED = shown(OrderStatus.FILLED, "1", at=30)
 SHOWN_CANCELLED = shown(OrderStatus.CANCELLED, "0.4", at=40, cancel_type="CancelByUser")
 
+CANCEL = CancelAsked()
+AMEND = AmendAsked(amend=Amend(qty=Decimal(2)))
+GONE = CommandFailed(command=Command.CANCEL, why="110001 order not exists or too late", ret_code=110001)
+BLIND_MS = POLICY.visibility_ms
+DAY_MS = POLICY.retention_ms
+
 # How an order gets into each state, as it does in life.
 WAYS: dict[OrderState, tuple[Fact, ...]] = {
     OrderState.PENDING: (),
@@ -202,3 +214,13 @@ def in_state(state: OrderState, **changes: object) -> Life:
     made.effects.clear()
     made.events.clear()
     return made
+
+
+def last_event(made: Life) -> Event:
+    """What was told last."""
+    return made.events[-1]
+
+
+def decisions(made: Life) -> list[tuple[Command, bool]]:
+    """What was decided about commands, in order."""
+    return [(effect.command, effect.taken) for effect in made.effects if isinstance(effect, Decide)]

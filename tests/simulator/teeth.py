@@ -108,7 +108,7 @@ TEETH: tuple[Tooth, ...] = (
     Tooth(
         name="one_empty_look_up_is_proof",
         what="one empty answer, however early, proves that an order was never placed",
-        path="hean/core/step.py",
+        path="hean/core/doubt.py",
         old='        if order.in_flight or fact.started_ms < order.blind_until_ms:\n            return "nothing_found"\n',
         new='        return "absence_proven"\n',
     ),
@@ -141,7 +141,7 @@ TEETH: tuple[Tooth, ...] = (
     Tooth(
         name="overfill_dropped",
         what="an execution beyond the order's quantity is dropped",
-        path="hean/core/step.py",
+        path="hean/core/evidence.py",
         old="        self._bind(execution.order_id, newer=True)\n",
         new='        if ledger.cum_exec_qty > order.qty:\n            return "executed_known"\n'
         "        self._bind(execution.order_id, newer=True)\n",
@@ -149,9 +149,9 @@ TEETH: tuple[Tooth, ...] = (
     Tooth(
         name="late_fill_dropped",
         what="an execution after the end of its order is dropped",
-        path="hean/core/step.py",
+        path="hean/core/evidence.py",
         old="        self._bind(execution.order_id, newer=True)\n",
-        new='        if order.state in _TERMINAL or order.state is OrderState.CLOSED:\n            return "executed_known"\n'
+        new='        if order.ended:\n            return "executed_known"\n'
         "        self._bind(execution.order_id, newer=True)\n",
     ),
     Tooth(
@@ -173,7 +173,7 @@ TEETH: tuple[Tooth, ...] = (
     Tooth(
         name="cancel_forgotten",
         what="a cancel that failed once is not tried again",
-        path="hean/core/step.py",
+        path="hean/core/commands.py",
         old="        # The order lives, so the request that failed did nothing: a cancel is tried again, an amend is dropped.\n"
         "        self._set(pending=None)",
         new="        self._set(pending=None, wish_cancel=False)",
@@ -181,9 +181,9 @@ TEETH: tuple[Tooth, ...] = (
     Tooth(
         name="fill_not_in_position",
         what="a fill that comes after the order's end does not reach the position",
-        path="hean/core/step.py",
+        path="hean/core/evidence.py",
         old="        self._placed()\n        self._account(execution)\n",
-        new="        self._placed()\n        if order.state not in _TERMINAL:\n            self._account(execution)\n",
+        new="        self._placed()\n        if not order.ended:\n            self._account(execution)\n",
     ),
     Tooth(
         name="foreign_execution_ignored",
@@ -304,7 +304,7 @@ TEETH: tuple[Tooth, ...] = (
     Tooth(
         name="amend_taken_at_its_word",
         what="an amend that was taken for processing is taken for done",
-        path="hean/core/step.py",
+        path="hean/core/commands.py",
         old="            self._set(pending=evolve(pending, accepted_ms=self.now_ms))\n",
         new="            self._set(pending=evolve(pending, accepted_ms=self.now_ms))\n"
         "            if pending.amend is not None and pending.amend.qty is not None:\n"
@@ -313,7 +313,7 @@ TEETH: tuple[Tooth, ...] = (
     Tooth(
         name="stale_rows_taken",
         what="a row that is older than what was shown already is taken",
-        path="hean/core/step.py",
+        path="hean/core/evidence.py",
         old="        if seen != known or row.updated_ms >= view.updated_ms:\n            return seen < known\n",
         new="        return False\n",
     ),

@@ -230,7 +230,6 @@ def order_policy(settings: Settings) -> OrderPolicy:
             base_ms=int(orders.retry_base_s * 1000),
             cap_ms=int(orders.retry_cap_s * 1000),
             max_tries=orders.max_tries,
-            effort_ms=int(orders.max_age_s * 1000),
         ),
         query=RetryPolicy(base_ms=int(orders.query_base_s * 1000), cap_ms=int(orders.query_cap_s * 1000)),
     )

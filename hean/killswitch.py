@@ -132,6 +132,7 @@ class Kill:
         self._timeout_s = timeout_s
         self._began_ms = now_ms()
         self._banned = False
+        self._refused = self._taken = False
         self._cancelled: dict[OrderId, None] = {}
         self._flattened: list[OrderLinkId] = []
         self._notes: dict[str, None] = {}
@@ -140,7 +141,7 @@ class Kill:
         """Cancel, look, flatten, look again; returns by the time-out at the latest, give or take one call."""
         orders, positions, problems = self._clear(flatten=flatten, since_ms=self._began_ms)
         left_s = self._late_s - (self._now_ms() - self._began_ms) / 1000
-        if left_s > 0 and not self._over:
+        if left_s > 0 and not (self._over or self._vain):
             self._pause(left_s)
         if not problems:
             orders, positions, problems = self._clear(flatten=flatten, since_ms=self._now_ms())
@@ -156,6 +157,11 @@ class Kill:
     @property
     def _over(self) -> bool:
         return self._banned or self._now_ms() - self._began_ms >= self._timeout_s * 1000
+
+    @property
+    def _vain(self) -> bool:
+        """The key or the account was refused, whatever was asked: no patience helps."""
+        return self._refused and not self._taken
 
     def _clear(
         self, *, flatten: bool, since_ms: Ms
@@ -177,7 +183,7 @@ class Kill:
                     self._close(position, f"{since_ms:x}-{round_:x}", problems)
             if not (orders or positions or problems):
                 return orders, positions, ()
-            if self._over:
+            if self._over or self._vain:
                 # The time may have run out before this round met what stood in the way of the last.
                 return orders, positions, tuple(before | problems)
             self._pause(_PAUSE_S)
@@ -266,7 +272,9 @@ class Kill:
         reply = self._client.perform(call, timeout_s=_CALL_S)
         verdict = reply.verdict
         if verdict.kind is VerdictKind.ACCEPTED:
+            self._taken = True
             return reply.result
+        self._refused = self._refused or verdict.hopeless
         # Every further call would prolong a ban.
         self._banned = verdict.http_status == _FORBIDDEN
         what = f"{type(call).__name__} {getattr(call, 'category', '')}: {said(verdict)}"

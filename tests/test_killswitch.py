@@ -249,6 +249,26 @@ def test_ban_ends_the_kill_at_once_and_says_so(client: RestClient, exchange: Loo
     assert 1 == len(exchange.requests()) - before
 
 
+def test_a_key_that_is_refused_at_every_door_ends_the_kill(client: RestClient, exchange: LoopbackExchange) -> None:
+    exchange.fault("error", {}, count=None, args={"ret_code": 10003})
+    paused: list[float] = []
+    report = Kill(client, now_ms=now_ms, pause=paused.append, late_s=LATE_S).run(flatten=True)
+    assert ([], False) == (paused, report.done)
+    # Each once: one right may be missing where another is there.
+    assert {"CancelAll", "QueryOrders"} == {problem.split()[0] for problem in report.problems}
+    assert all("10003" in problem for problem in report.problems)
+    assert {"linear", "inverse", "spot"} == {problem.split()[1].rstrip(":") for problem in report.problems}
+
+
+def test_a_key_that_may_not_cancel_everywhere_is_used_where_it_may(
+    client: RestClient, exchange: LoopbackExchange
+) -> None:
+    place(client, order("resting"))
+    exchange.fault("error", {"category": "spot"}, count=None, args={"ret_code": 10005})
+    report = kill(client, timeout_s=2)
+    assert (1, (), False) == (len(report.cancelled), report.open_orders, report.done)
+
+
 def test_product_that_the_account_may_not_trade_is_a_note(client: RestClient, exchange: LoopbackExchange) -> None:
     exchange.fault("error", {"category": "inverse"}, count=None, args={"ret_code": 110102})
     report = kill(client, flatten=True)

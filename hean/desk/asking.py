@@ -19,7 +19,7 @@ from hean.errors import JournalBusy, LocalError
 from hean.journal import Brake, Command, JournalView, holder_of, post_command, pull_brake, pulled_brake
 
 # The router looks four times a second; the rest is patience with a busy machine.
-ANSWER_S: Final = 5.0
+_ANSWER_S: Final = 5.0
 _LOOK_S: Final = 0.02
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -35,7 +35,7 @@ def me() -> str:
 
 
 def asker(why_needed: bool) -> Callable[[Function], Function]:
-    """The options of everybody who asks: who and why, both journalled."""
+    """The options of everybody who stops something: who and why, both journalled."""
 
     def make(function: Function) -> Function:
         function = click.option("--who", default=me, show_default="you", help="who asks, for the journal")(function)
@@ -45,7 +45,19 @@ def asker(why_needed: bool) -> Callable[[Function], Function]:
     return make
 
 
-def ask(desk: Desk, verb: str, *, who: str, why: str, **args: str) -> int:
+patient = click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(0.1, 3600),
+    default=_ANSWER_S,
+    show_default=True,
+    metavar="S",
+    help="how long to wait for the router's answer",
+)
+"""The option of everybody who waits for the router, in seconds."""
+
+
+def ask(desk: Desk, verb: str, *, who: str, why: str, timeout_s: float, **args: str) -> int:
     """
     Leave a command, wait for its answer, and show it.
 
@@ -54,6 +66,7 @@ def ask(desk: Desk, verb: str, *, who: str, why: str, **args: str) -> int:
         verb: halt, resume, cancel or resolve.
         who: for the journal.
         why: for the journal.
+        timeout_s: for the answer.
         args: what the verb needs besides; `order_link_id` where it is about one order.
 
     Returns:
@@ -73,13 +86,13 @@ def ask(desk: Desk, verb: str, *, who: str, why: str, **args: str) -> int:
             "works without it"
         ) from error
     with desk.view() as view, desk.progress(f"waiting for process {pid}"):
-        command = _answered(view, number)
+        command = _answered(view, number, timeout_s)
     told = {"verb": verb, "who": who, "why": why, "order_link_id": args.get("order_link_id", "")}
     _show(desk, told | {"id": number, "state": command.state, "answer": command.answer})
     if command.state == "waiting":
         about = f" for {told['order_link_id']}" if told["order_link_id"] else ""
         desk.complain(
-            f"process {pid} has not answered within {ANSWER_S:g} s: whether it will {verb}{about} is not known",
+            f"process {pid} has not answered within {timeout_s:g} s: whether it will {verb}{about} is not known",
             exit_code=Exit.UNKNOWN,
             hint="hean status shows whether it hangs; hean kill works without it",
         )
@@ -87,7 +100,7 @@ def ask(desk: Desk, verb: str, *, who: str, why: str, **args: str) -> int:
     return Exit.DONE if command.state == "obeyed" else Exit.CHECK_FAILED
 
 
-def ask_halt(desk: Desk, *, who: str, why: str) -> int:
+def ask_halt(desk: Desk, *, who: str, why: str, timeout_s: float) -> int:
     """
     Ask for a halt, by a row or by the brake beside the journal: one that is not obeyed now is obeyed later.
 
@@ -98,7 +111,7 @@ def ask_halt(desk: Desk, *, who: str, why: str) -> int:
     told: Row = {"id": None, "verb": "halt", "who": who, "why": why, "order_link_id": ""}
     if pid is not None:
         try:
-            return ask(desk, "halt", who=who, why=why)
+            return ask(desk, "halt", who=who, why=why, timeout_s=timeout_s)
         except LocalError:
             # The journal cannot be written just now: the brake can.
             pass
@@ -106,7 +119,7 @@ def ask_halt(desk: Desk, *, who: str, why: str) -> int:
     if pid is None:
         _show(desk, told | {"state": "waiting", "answer": "no router runs; the next one on this journal starts halted"})
         return Exit.DONE
-    if _until(lambda: pulled_brake(desk.path) is None):
+    if _until(lambda: pulled_brake(desk.path) is None, timeout_s):
         _show(desk, told | {"state": "obeyed", "answer": "halted by the brake beside the journal"})
         return Exit.DONE
     _show(desk, told | {"state": "waiting", "answer": f"process {pid} hangs; it will halt first thing when it goes on"})
@@ -118,7 +131,7 @@ def ask_halt(desk: Desk, *, who: str, why: str) -> int:
     return Exit.UNKNOWN
 
 
-def _answered(view: JournalView, number: int) -> Command:
+def _answered(view: JournalView, number: int, timeout_s: float) -> Command:
     found: list[Command] = []
 
     def answered() -> bool:
@@ -127,13 +140,13 @@ def _answered(view: JournalView, number: int) -> Command:
         found.append(command)
         return command.state != "waiting"
 
-    _until(answered)
+    _until(answered, timeout_s)
     return found[-1]
 
 
-def _until(done: Callable[[], bool]) -> bool:
+def _until(done: Callable[[], bool], timeout_s: float) -> bool:
     """Whether it came true in time."""
-    deadline, pause = time.monotonic() + ANSWER_S, threading.Event()
+    deadline, pause = time.monotonic() + timeout_s, threading.Event()
     while not done():
         if time.monotonic() >= deadline:
             return False

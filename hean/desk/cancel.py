@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from hean.desk.asking import ask, asker
+from hean.desk.asking import ask, asker, patient
 from hean.desk.cli import verb
 from hean.desk.desk import Desk
 from hean.desk.read import find
@@ -12,8 +12,9 @@ from hean.desk.read import find
 
 @verb("cancel", examples=["hean cancel h1-km6q2gvpeq4yhrphyewvp7t4x2pf3lg3", 'hean cancel 7c65c1e5 --why "stale"'])
 @click.argument("id_", metavar="ID")
+@patient
 @asker(why_needed=False)
-def cancel(desk: Desk, id_: str, who: str, why: str) -> int:
+def cancel(desk: Desk, id_: str, who: str, why: str, timeout_s: float) -> int:
     """
     Ask for the end of the order ID: any ID that means one order.
 
@@ -22,4 +23,4 @@ def cancel(desk: Desk, id_: str, who: str, why: str) -> int:
     """
     with desk.view() as view:
         found = find(view, id_)
-    return ask(desk, "cancel", who=who, why=why, order_link_id=found.entry.order_link_id)
+    return ask(desk, "cancel", who=who, why=why, timeout_s=timeout_s, order_link_id=found.entry.order_link_id)

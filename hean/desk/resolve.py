@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from hean.desk.asking import ask, asker
+from hean.desk.asking import ask, asker, patient
 from hean.desk.cli import verb
 from hean.desk.desk import Desk
 from hean.desk.read import find
@@ -18,8 +18,9 @@ from hean.desk.read import find
 )
 @click.argument("id_", metavar="ID")
 @click.option("--as", "verdict", type=click.Choice(["cancelled", "rejected", "settled"]), required=True)
+@patient
 @asker(why_needed=True)
-def resolve(desk: Desk, id_: str, verdict: str, who: str, why: str) -> int:
+def resolve(desk: Desk, id_: str, verdict: str, who: str, why: str, timeout_s: float) -> int:
     """
     Decide about an order in ERROR, or one whose gap no history explains any more. Journalled with who and why.
 
@@ -28,4 +29,5 @@ def resolve(desk: Desk, id_: str, verdict: str, who: str, why: str) -> int:
     """
     with desk.view() as view:
         found = find(view, id_)
-    return ask(desk, "resolve", who=who, why=why, order_link_id=found.entry.order_link_id, verdict=verdict)
+    link_id = found.entry.order_link_id
+    return ask(desk, "resolve", who=who, why=why, timeout_s=timeout_s, order_link_id=link_id, verdict=verdict)

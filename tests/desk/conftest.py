@@ -8,11 +8,13 @@ import os
 import re
 import shutil
 import signal as signals
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,8 @@ from attrs import frozen
 from hean import OrderState, OrderType, Router, Side, Signal
 from hean.desk.cli import run
 from hean.desk.desk import Desk
-from tests.conftest import env_of
+from tests.conftest import Routers, env_of
+from tests.desk.strategy import BOUGHT, RESTING
 from tests.exchange import LoopbackExchange
 
 WAIT_S = 20.0
@@ -116,8 +119,9 @@ class Strategy:
     """A strategy in a process of its own; see strategy.py."""
 
     def __init__(self, env: dict[str, str]) -> None:
+        self._journal = env["HEAN_JOURNAL__PATH"]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.desk.strategy"],
+            [sys.executable, str(ROOT / "tests" / "desk" / "strategy.py")],
             cwd=ROOT,
             env=dict(os.environ) | env | {"PYTHONPATH": str(ROOT)},
             stdin=subprocess.PIPE,
@@ -131,14 +135,18 @@ class Strategy:
     def pid(self) -> int:
         return self._process.pid
 
-    def lock(self) -> None:
-        """Take the journal's write lock and keep it."""
+    def hang(self) -> None:
+        """Stop it, as a debugger would, at a moment when it is inside no write of the journal."""
+        # Whoever has the write lock knows that nobody else has.
+        with closing(sqlite3.connect(self._journal, timeout=WAIT_S, isolation_level=None)) as own:
+            own.execute("BEGIN IMMEDIATE")
+            self._stop()
+
+    def hang_in_a_write(self) -> None:
+        """Stop it while it holds the journal's write lock, as a full disk would."""
         self._say("lock\n")
         assert "locked\n" == self._read()
-
-    def hang(self) -> None:
-        """Stop in the middle of whatever it does, as a debugger or a full disk would."""
-        self._process.send_signal(signals.SIGSTOP)
+        self._stop()
 
     def go_on(self) -> None:
         self._process.send_signal(signals.SIGCONT)
@@ -152,6 +160,11 @@ class Strategy:
         self._process.kill()
         self._process.communicate(timeout=WAIT_S)
 
+    def _stop(self) -> None:
+        self._process.send_signal(signals.SIGSTOP)
+        # The signal was only sent: each of its threads may have some instructions left.
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED)
+
     def _say(self, text: str) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write(text)
@@ -160,6 +173,15 @@ class Strategy:
     def _read(self) -> str:
         assert self._process.stdout is not None
         return self._process.stdout.readline()
+
+
+@pytest.fixture
+def left_behind(router: Routers) -> None:
+    """A resting order and a position of a router that is gone."""
+    made = router()
+    made.submit(BOUGHT).wait(WAIT_S)
+    made.submit(RESTING).wait_for(OrderState.ACKNOWLEDGED, WAIT_S)
+    made.stop()
 
 
 @pytest.fixture

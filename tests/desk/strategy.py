@@ -1,7 +1,7 @@
 """
 A strategy in a process of its own, for tests that stop it or kill it.
 
-    python -m tests.desk.strategy [lock]
+    python tests/desk/strategy.py
 
 Starts a router of the environment, buys 0.003 and places a resting order, says "ready" and waits for lines: "lock"
 takes the journal's write lock, anything else ends it.
@@ -13,8 +13,13 @@ import os
 import sqlite3
 import sys
 
-from hean import OrderState, Router
-from tests.desk.conftest import WAIT_S, resting, signal
+from attrs import evolve
+
+from hean import OrderState, OrderType, Router, Side, Signal
+
+WAIT_S = 20.0
+BOUGHT = Signal(strategy_id="trend", signal_id="bought", symbol="BTCUSDT", side=Side.BUY, qty="0.003")
+RESTING = evolve(BOUGHT, signal_id="resting", qty="0.001", order_type=OrderType.LIMIT, price="50000")
 
 
 def say(word: str) -> None:
@@ -24,8 +29,8 @@ def say(word: str) -> None:
 
 def main() -> None:
     with Router.from_env() as router:
-        router.submit(signal("bought", qty="0.003")).wait(WAIT_S)
-        router.submit(resting("resting")).wait_for(OrderState.ACKNOWLEDGED, WAIT_S)
+        router.submit(BOUGHT).wait(WAIT_S)
+        router.submit(RESTING).wait_for(OrderState.ACKNOWLEDGED, WAIT_S)
         say("ready")
         locked = None
         while sys.stdin.readline() == "lock\n":

@@ -10,8 +10,15 @@ import pytest
 from hean import DenyReason, OrderState, Router
 from hean.journal import pulled_brake
 from tests.conftest import Routers
-from tests.desk.conftest import WAIT_S, Strategy, hean_in, resting, signal, until
+from tests.desk.conftest import WAIT_S, Hean, Strategy, hean_in, resting, signal, until
 from tests.exchange import LoopbackExchange
+
+# What a kill waits for at its end is that nobody's request can be taken any more: this and a second.
+QUICK = {"HEAN_BYBIT__RECV_WINDOW_MS": "500"}
+
+
+def killer(env: dict[str, str]) -> Hean:
+    return hean_in(env | QUICK)
 
 
 def open_of(exchange: LoopbackExchange) -> list[Any]:
@@ -26,7 +33,7 @@ def size_of(exchange: LoopbackExchange) -> list[str]:
 def test_how_do_i_stop_it_is_answered_while_the_strategy_hangs(
     strategy: Strategy, router_env: dict[str, str], exchange: LoopbackExchange
 ):
-    hean = hean_in(router_env)
+    hean = killer(router_env)
     strategy.hang()
     assert 1 == len(open_of(exchange))
     ran = hean("kill", "--why", "it hangs")
@@ -44,9 +51,8 @@ def test_how_do_i_stop_it_is_answered_while_the_strategy_hangs(
 def test_it_works_while_the_router_holds_the_journals_write_lock(
     strategy: Strategy, router_env: dict[str, str], exchange: LoopbackExchange
 ):
-    strategy.lock()
-    strategy.hang()
-    ran = hean_in(router_env)("kill", "--flatten", "-o", "json")
+    strategy.hang_in_a_write()
+    ran = killer(router_env)("kill", "--flatten", "-o", "json")
     assert (0, True, "left") == (ran.code, ran.data["complete"], ran.data["halt"])
     assert ("hean.kill/1", "loopback", 1) == (ran.data["schema"], ran.data["exchange"], len(ran.data["cancelled"]))
     assert ([], {}, []) == (ran.data["open_orders"], ran.data["positions"], size_of(exchange))
@@ -57,7 +63,7 @@ def test_it_works_when_the_router_is_gone_and_the_next_one_starts_halted(
     strategy: Strategy, router_env: dict[str, str], exchange: LoopbackExchange
 ):
     strategy.die()
-    ran = hean_in(router_env)("kill", "--flatten")
+    ran = killer(router_env)("kill", "--flatten")
     assert 0 == ran.code
     assert ([], []) == (open_of(exchange), size_of(exchange))
     with Router.from_env(router_env) as router:
@@ -73,7 +79,7 @@ def test_a_router_that_runs_is_halted_and_finds_its_orders_cancelled(
     for ticket in tickets:
         ticket.wait_for(OrderState.ACKNOWLEDGED, WAIT_S)
     made.submit(signal("held", qty="0.002")).wait(WAIT_S)
-    ran = hean_in(router_env)("kill", "--flatten", "-o", "json")
+    ran = killer(router_env)("kill", "--flatten", "-o", "json")
     assert (0, True) == (ran.code, ran.data["complete"])
     assert {OrderState.CANCELLED} == {ticket.wait(WAIT_S).outcome for ticket in tickets}
     assert DenyReason.HALTED == made.submit(signal("late")).snapshot().deny_reason
@@ -83,20 +89,18 @@ def test_a_router_that_runs_is_halted_and_finds_its_orders_cancelled(
 
 
 def test_an_exchange_that_cannot_be_asked_leaves_the_outcome_unknown(
-    strategy: Strategy, router_env: dict[str, str], exchange: LoopbackExchange
+    left_behind: None, router_env: dict[str, str], exchange: LoopbackExchange
 ):
-    strategy.die()
     exchange.fault("error", match={"endpoint": "order/realtime"}, count=None, args={"ret_code": 10016})
-    ran = hean_in(router_env)("kill", "--timeout", "1", "-o", "json")
+    ran = killer(router_env)("kill", "--timeout", "1", "-o", "json")
     assert (6, False, None) == (ran.code, ran.data["complete"], ran.data["open_orders"])
     assert any("10016" in problem for problem in ran.data["problems"])
 
 
 def test_a_key_that_is_refused_is_said_at_once(
-    strategy: Strategy, router_env: dict[str, str], exchange: LoopbackExchange
+    left_behind: None, router_env: dict[str, str], exchange: LoopbackExchange
 ):
-    strategy.die()
-    ran = hean_in(router_env | {"BYBIT_API_SECRET": "wrong"})("kill")
+    ran = killer(router_env | {"BYBIT_API_SECRET": "wrong"})("kill")
     assert 5 == ran.code
     assert "not known" in ran.out
     assert 1 == len(open_of(exchange))
@@ -104,16 +108,15 @@ def test_a_key_that_is_refused_is_said_at_once(
 
 def test_without_a_key_nothing_can_be_killed(router_env: dict[str, str]):
     del router_env["BYBIT_API_KEY"]
-    ran = hean_in(router_env)("kill")
+    ran = killer(router_env)("kill")
     assert 2 == ran.code
     assert "BYBIT_API_KEY" in ran.err
 
 
 @pytest.mark.parametrize("ms", [-7_000, 7_000])
 def test_a_clock_that_is_wrong_does_not_stop_it(
-    ms: int, strategy: Strategy, router_env: dict[str, str], exchange: LoopbackExchange
+    ms: int, left_behind: None, router_env: dict[str, str], exchange: LoopbackExchange
 ):
-    strategy.die()
     exchange.fault("clock_skew", count=None, args={"ms": ms})
-    assert 0 == hean_in(router_env)("kill").code
+    assert 0 == killer(router_env)("kill").code
     assert [] == open_of(exchange)

@@ -151,7 +151,7 @@ def test_without_a_router_nobody_would_obey(hean: Hean):
 def test_a_router_that_hangs_leaves_the_outcome_unknown(strategy: Strategy, router_env: dict[str, str]):
     hean = hean_in(router_env)
     strategy.hang()
-    ran = hean("cancel", "resting")
+    ran = hean("cancel", "resting", "--timeout", 0.3)
     assert 6 == ran.code
     assert ran.out.startswith("waiting")
     with JournalView.read(Path(router_env["HEAN_JOURNAL__PATH"])) as view:
@@ -164,9 +164,8 @@ def test_a_halt_of_a_router_that_hangs_inside_a_write_is_obeyed_when_it_goes_on(
     strategy: Strategy, router_env: dict[str, str]
 ):
     hean, path = hean_in(router_env), Path(router_env["HEAN_JOURNAL__PATH"])
-    strategy.lock()
-    strategy.hang()
-    ran = hean("halt", "--why", "it hangs")
+    strategy.hang_in_a_write()
+    ran = hean("halt", "--why", "it hangs", "--timeout", 0.3)
     assert 6 == ran.code
     assert "hean kill" in ran.err
     assert 3 == hean("resume").code

@@ -243,7 +243,7 @@ class Unprintable:
         raise ValueError("no text")
 
 
-@pytest.mark.parametrize("fields", [{"x": Unprintable()}, {"from": Unprintable()}, {5: "x"}], ids=["x", "from", "key"])
+@pytest.mark.parametrize("fields", [{"x": Unprintable()}, {"from": Unprintable()}], ids=["x", "from"])
 def test_garbage_hurts_nobody(fields: Any, lines: list[Any]) -> None:
     told = telemetry()
     told.observe("transition", fields)

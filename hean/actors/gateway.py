@@ -20,6 +20,7 @@ from hean.actors.context import Context
 from hean.actors.messages import Answered, Ping, Send, SpreadHalt, Withdraw
 from hean.actors.pool import not_sent
 from hean.actors.ports import Mailbox, Point, Ports, Wire
+from hean.actors.registry import Registry
 from hean.core.breaker_facts import BreakerState, DriftExceeded, HaltAsked, JournalFailed, ProbeDue, ResumeAsked
 from hean.core.calls import Group, Phase, QueryTime, Reply, Verdict, VerdictKind, category_of, group_of
 from hean.core.clock import ClockFinding
@@ -124,21 +125,24 @@ class Express:
             )
 
 
-def reply_fields(reply: Reply) -> dict[str, object]:
-    """The parts of a request and its reply that a log line shows."""
+def reply_fields(reply: Reply, registry: Registry) -> dict[str, object]:
+    """The parts of a request and its reply that a log line shows; `registry` knows whose order a bare ID is."""
     call, verdict = reply.call, reply.verdict
     fields: dict[str, object] = {
         "call": type(call).__name__,
-        "group": str(group_of(call)),
+        "group": group_of(call),
         "channel": reply.channel,
-        "verdict": str(verdict.kind),
+        "verdict": verdict.kind,
         "listed": verdict.listed,
-        "phase": str(verdict.phase),
+        "phase": verdict.phase,
     }
-    request = getattr(call, "request", None)
+    about = getattr(call, "request", call)
+    order_id = getattr(about, "order_id", None) or ""
+    slot = registry.owner(getattr(about, "order_link_id", None) or "", order_id)
+    if slot is not None:
+        about = slot.cell.snapshot
     for name in ("correlation_id", "signal_id", "order_link_id", "order_id", "symbol"):
-        value = getattr(request, name, None) or getattr(call, name, None)
-        if value:
+        if value := getattr(about, name, None):
             fields[name] = value
     if verdict.ret_code is not None:
         fields["ret_code"] = verdict.ret_code
@@ -231,7 +235,7 @@ class GatewayActor(Boundary):
             case Send():
                 self._accept(message)
             case Performed():
-                self._context.observe("reply", reply_fields(message.reply))
+                self._context.observe("reply", reply_fields(message.reply, self._context.registry))
                 self._learn(lambda now_ms: self._guard.observe(message.reply, now_ms))
                 if message.reply.verdict.ret_code == TIMESTAMP_REFUSED:
                     self._accept(Send(tag="time", call=QueryTime(), answer_to=self.mailbox))

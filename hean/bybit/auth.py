@@ -70,8 +70,16 @@ class Credentials:
         return raw
 
 
+# One of these is in whatever a pattern below could take out; most texts hold none, and four patterns cost more.
+_SUSPECT: Final = ("secret", "api", "signature", "origin_string", '"auth"')
+_LONG_HEX: Final = re.compile(r"[0-9a-fA-F]{64}")
+
+
 def redact(text: str) -> str:
     """A text without signatures and named secrets."""
+    lower = text.lower()
+    if not any(word in lower for word in _SUSPECT) and not _LONG_HEX.search(text):
+        return text
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
     return text

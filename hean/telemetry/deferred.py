@@ -6,9 +6,10 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, TypeAlias
 
 Observe = Callable[[str, Mapping[str, object]], None]
+_Said: TypeAlias = tuple[int, str, str, Mapping[str, object]]
 
 # What is said is written together, this long after its first word: an order's few milliseconds are not shared with it.
 LINGER_S: Final = 0.02
@@ -28,7 +29,7 @@ class Deferred:
     def __init__(self, observe: Observe, *, bound: int = BOUND) -> None:
         self._observe = observe
         self._bound = bound
-        self._waiting: queue.SimpleQueue[tuple[int, str, Mapping[str, object]] | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[_Said | None] = queue.SimpleQueue()
         self._dropped = 0
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -40,12 +41,12 @@ class Deferred:
         self._thread.start()
 
     def observe(self, name: str, fields: Mapping[str, object]) -> None:
-        """Queue an observation, with our clock; never waits, never raises."""
+        """Queue an observation, with our clock and the name of the thread; never waits, never raises."""
         if self._waiting.qsize() >= self._bound:
             with self._lock:
                 self._dropped += 1
             return
-        self._waiting.put((time.time_ns() // 1_000_000, name, fields))
+        self._waiting.put((time.time_ns() // 1_000_000, threading.current_thread().name, name, fields))
 
     def depth(self) -> int:
         """How many wait."""
@@ -83,9 +84,9 @@ class Deferred:
                 return False
             self._say(said)
 
-    def _say(self, said: tuple[int, str, Mapping[str, object]]) -> None:
-        at_ms, name, fields = said
-        self._observe(name, {"at_ms": at_ms, **fields})
+    def _say(self, said: _Said) -> None:
+        at_ms, thread, name, fields = said
+        self._observe(name, {"at_ms": at_ms, "thread": thread, **fields})
         with self._lock:
             dropped, self._dropped = self._dropped, 0
         if dropped:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Protocol
@@ -29,21 +30,32 @@ class LogSink:
     def __call__(self, record: TelemetryRecord, /) -> None:
         if record.level is None:
             return
-        keys: dict[str, object] = {
-            "event": record.event,
-            "from": record.before,
-            "to": record.after,
-            "correlation_id": record.correlation_id,
-            "signal_id": record.signal_id,
-            "order_link_id": record.order_link_id,
-            "order_id": record.order_id,
-        }
-        for name, value in record.fields:
-            keys.setdefault(name, value)
-        shown = (
-            f"{name}={_quoted(value)}" for name, value in keys.items() if name != "event" and value not in {"", None}
-        )
-        logger.bind(**keys).log(record.level, " ".join((record.event, *shown)))
+
+        def fill(line: Any) -> None:
+            # Called only where some handler of the host's wants a line of this level.
+            keys: dict[str, object] = {
+                "event": record.event,
+                "from": record.before,
+                "to": record.after,
+                "correlation_id": record.correlation_id,
+                "signal_id": record.signal_id,
+                "order_link_id": record.order_link_id,
+                "order_id": record.order_id,
+            }
+            for name, value in record.fields:
+                keys.setdefault(name, value)
+            line["extra"].update(keys)
+            shown = [
+                f"{name}={_quoted(value)}" for name, value in keys.items() if value not in _NOTHING and name != "event"
+            ]
+            line["message"] = " ".join((record.event, *shown))
+
+        logger.patch(fill).log(record.level, record.event)
+
+
+_NOTHING: Final = ("", None)
+# What would not stay on its line and apart from its neighbours, as a character that is plain does.
+_PLAIN: Final = re.compile(r"[!#-<>-~]*")
 
 
 def _is_number(value: object) -> bool:
@@ -53,6 +65,8 @@ def _is_number(value: object) -> bool:
 def _quoted(value: object) -> str:
     """Keep a value on its line and apart from its neighbours."""
     text = str(value)
+    if _PLAIN.fullmatch(text):
+        return text
     return text if text.isprintable() and not set(text) & {" ", '"', "="} else json.dumps(text, ensure_ascii=False)
 
 
@@ -109,9 +123,13 @@ class Telemetry:
         if record.level is None:
             return record
         others = [str(value) for _, value in record.fields if not _is_number(value)]
-        event, correlation_id, signal_id, order_link_id, order_id, *others = self._clean(
-            [record.event, record.correlation_id, record.signal_id, record.order_link_id, record.order_id, *others]
-        )
+        texts = [record.event, record.correlation_id, record.signal_id, record.order_link_id, record.order_id, *others]
+        # Almost no record holds a secret, and one look at all its texts is much cheaper than one at each. The line end
+        # between them keeps what would match in one text matching here.
+        together = "\n".join(texts)
+        if len(together) <= _TEXT_MAX and self._redact(together) == together:
+            return record
+        event, correlation_id, signal_id, order_link_id, order_id, *others = self._clean(texts)
         rest = iter(others)
         return TelemetryRecord(
             event=event,
@@ -128,13 +146,7 @@ class Telemetry:
 
     def _clean(self, texts: list[str]) -> list[str]:
         # Cut first, with a margin that keeps a secret at the cut whole: patterns over megabytes take seconds.
-        texts = [text[: 2 * _TEXT_MAX] for text in texts]
-        # Almost no record holds a secret, and one look at all its texts is much cheaper than one at each. The line end
-        # between them keeps what would match in one text matching here.
-        together = "\n".join(texts)
-        if self._redact(together) != together:
-            texts = [self._redact(text) for text in texts]
-        return [text[:_TEXT_MAX] for text in texts]
+        return [self._redact(text[: 2 * _TEXT_MAX])[:_TEXT_MAX] for text in texts]
 
     def _guarded(self, work: Callable[[Any], Any], part: object) -> Any:
         try:

@@ -24,7 +24,7 @@ GIVEN = Signal(
 def lines() -> Iterator[list[dict[str, Any]]]:
     """The keys of every log line."""
     seen: list[dict[str, Any]] = []
-    sink = logger.add(lambda message: seen.append({**message.record["extra"], "thread": message.record["thread"].name}))
+    sink = logger.add(lambda message: seen.append(message.record["extra"]))
     yield seen
     logger.remove(sink)
 

@@ -1,39 +1,60 @@
-"""The actor of everything that no order of ours explains: manual trades, liquidation, ADL, settlement, funding."""
+"""
+The actor of everything that no order of ours explains: manual trades, liquidation, ADL, settlement, funding.
+
+An execution whose position nobody can name yet, for its row does not, is parked until the exchange has said how its
+symbol is held: one-way or hedged.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from hean.actors.brakes import brake
 from hean.actors.context import Context, record_of
 from hean.actors.kept import KeptActor
-from hean.actors.messages import Answered, CancelChild, Fold, Forget, Ping, Send, Unowned
+from hean.actors.messages import Answered, CancelChild, Fold, Forget, Ping, PositionsSeen, Send, Unowned
 from hean.actors.scribe import duplicate_of, execution_entry, execution_key
 from hean.core import plain
-from hean.core.calls import CancelOrder, VerdictKind
-from hean.core.foreign import Cause, ForeignOrder, ForeignOrders, cause_of, position_idx_of
+from hean.core.calls import CancelOrder, Page, QueryPositions, VerdictKind
+from hean.core.foreign import Cause, ForeignOrder, ForeignOrders, cause_of, hedged_by, position_idx_of
 from hean.core.reconcile import COVERED
+from hean.core.record import Order
 from hean.core.replies import said
 from hean.core.types import (
+    Category,
     Decision,
     Event,
     EventType,
     Execution,
     OrderLinkId,
     OrderRow,
+    OrderSnapshot,
     OrderState,
+    PositionRow,
     Reaction,
     Source,
 )
-from hean.journal import Batch, OrderEntry
+from hean.journal import Batch, ExecutionKey, OrderEntry, ParkedEntry
 
 FOREIGN_MARK = "foreign_orders"
 """Foreign orders that are open or ended a moment ago; journalled, for an execution row does not name its parent."""
 
 # Ended ones are kept for executions that come late; beyond this many the oldest are dropped.
 MAX_ENDED = 200
+# How a symbol is held is asked for again after this long, twice as long each time.
+ASK_AGAIN_MS = 500
+ASK_CAP_MS = 10_000
+
+Symbol = tuple[Category, str]
+
+
+@frozen(kw_only=True)
+class HowHeld:
+    """A timer: ask how that symbol is held, one-way or hedged."""
+
+    symbol: Symbol
 
 
 class ExternalActor(KeptActor):
@@ -57,18 +78,25 @@ class ExternalActor(KeptActor):
         self._ended: dict[str, ForeignOrder] = {}
         for order in plain.loads(ForeignOrders, kept).orders if kept else ():
             (self._ended if order.status.final else self._open)[order.order_id] = order
+        self._rows: dict[tuple[Category, str, int], PositionRow] = {}
+        self._unplaced: dict[Symbol, dict[ExecutionKey, Unowned]] = {}
+        self._asked: dict[Symbol, int] = {}
         self._show()
 
     def handle(self, message: Any) -> Any:
         match message:
-            case Unowned(row=Execution() as execution, source=source):
-                self._account(execution, source)
+            case Unowned(row=Execution() as execution):
+                self._account(message, execution)
             case Unowned(row=OrderRow() as row):
                 self._note(row)
+            case PositionsSeen():
+                self._see(message.rows)
+            case HowHeld():
+                self._ask(message.symbol)
             case CancelChild():
                 return self._cancel(message)
             case Answered():
-                self._cancelled(message)
+                self._answered(message)
             case Forget():
                 self._forget(message.order_ids)
             case Ping():
@@ -79,15 +107,18 @@ class ExternalActor(KeptActor):
 
     # Executions.
 
-    def _account(self, execution: Execution, source: Source) -> None:
-        context = self._context
+    def _account(self, message: Unowned, execution: Execution, hedged: bool | None = None) -> None:
+        context, source = self._context, message.source
         if context.journal.knows_execution(execution.category, execution.symbol, execution.exec_id):
             self._count(execution, source)
             return
         order = self._open.get(execution.order_id) or self._ended.get(execution.order_id)
         parent = self._parent(order.parent_order_link_id if order is not None else execution.order_link_id)
         cause = cause_of(execution, order, ours=parent is not None)
-        idx = position_idx_of(execution, order, hedged=self._hedged(execution))
+        idx = self._position_idx(execution, order, parent, hedged)
+        if idx is None:
+            self._park(message, execution)
+            return
         correlation_id = parent.correlation_id if parent is not None else f"external-{execution.order_id}"
         signal_id = parent.signal_id if parent is not None else ""
         event = evolve(
@@ -134,9 +165,78 @@ class ExternalActor(KeptActor):
         )
         self._context.observe("duplicate", {"exec_id": execution.exec_id, "source": source})
 
-    def _hedged(self, execution: Execution) -> bool:
-        positions = self._context.positions
-        return any((execution.category, execution.symbol, idx) in positions for idx in (1, 2))
+    def _position_idx(
+        self, execution: Execution, order: ForeignOrder | None, parent: OrderEntry | None, hedged: bool | None
+    ) -> int | None:
+        """Which position it moves; None where nobody can say yet, and nobody guesses."""
+        if execution.category not in COVERED:
+            return 0
+        if order is None and parent is not None:
+            # A part of it, of which no row has come: it moves the position that the whole moves.
+            ours = plain.loads(Order | OrderSnapshot, parent.body)
+            return ours.request.position_idx if isinstance(ours, Order) else ours.position_idx
+        if hedged is None and order is None:
+            keys = [(execution.category, execution.symbol, idx) for idx in range(3)]
+            rows = [rows.get(key) for key in keys for rows in (self._rows, self._context.shown)]
+            hedged = hedged_by(execution, [row for row in rows if row is not None])
+        if hedged is None and order is None:
+            return None
+        return position_idx_of(execution, order, hedged=bool(hedged))
+
+    # How a symbol is held.
+
+    def _park(self, message: Unowned, execution: Execution) -> None:
+        """Keep it, and ask."""
+        symbol, key = (execution.category, execution.symbol), execution_key(execution)
+        waiting = self._unplaced.setdefault(symbol, {})
+        if key in waiting:
+            return
+        now_ms = self._context.now_ms()
+        parked = ParkedEntry(
+            category=execution.category,
+            symbol=execution.symbol,
+            exec_id=execution.exec_id,
+            order_id=execution.order_id,
+            at_ms=now_ms,
+            body=plain.dumps(execution),
+        )
+        self._context.journal.commit(Batch(at_ms=now_ms, parked=(parked,)))
+        self._context.observe("parked", {"exec_id": execution.exec_id, "order_id": execution.order_id})
+        waiting[key] = message
+        if len(waiting) == 1:
+            self._ask(symbol)
+
+    def _ask(self, symbol: Symbol) -> None:
+        """Ask how that symbol is held, and again until somebody says so."""
+        if not self._unplaced.get(symbol):
+            self._asked.pop(symbol, None)
+            return
+        times = self._asked[symbol] = self._asked.get(symbol, 0) + 1
+        call = QueryPositions(category=symbol[0], symbol=symbol[1])
+        self._context.to.gateway.tell(Send(tag="held", call=call, answer_to=self.mailbox))
+        delay_ms = min(ASK_AGAIN_MS * 2 ** min(times - 1, 10), ASK_CAP_MS)
+        key = ("external", "held", *symbol)
+        self._context.ports.timers.after(delay_ms, self.mailbox, HowHeld(symbol=symbol), key)
+
+    def _see(self, rows: tuple[PositionRow, ...]) -> None:
+        """What the exchange said of positions, before anything that it said after it."""
+        for row in rows:
+            key = (row.category, row.symbol, row.position_idx)
+            known = self._rows.get(key)
+            if known is None or row.seq >= known.seq:
+                self._rows[key] = row
+
+    def _place(self, rows: tuple[PositionRow, ...]) -> None:
+        """The exchange was asked after these executions, and says how their symbol is held."""
+        self._see(rows)
+        self._context.to.portfolio.tell(PositionsSeen(rows=rows, source=Source.QUERY))
+        for symbol in dict.fromkeys((row.category, row.symbol) for row in rows):
+            hedged = any(row.position_idx > 0 for row in rows if (row.category, row.symbol) == symbol)
+            waiting = self._unplaced.get(symbol, {})
+            for key, message in tuple(waiting.items()):
+                assert isinstance(message.row, Execution)
+                self._account(message, message.row, hedged)
+                del waiting[key]
 
     def _parent(self, order_link_id: str) -> OrderEntry | None:
         """The order of ours of that link ID, if it was ever sent."""
@@ -210,6 +310,13 @@ class ExternalActor(KeptActor):
         )
         self._context.to.gateway.tell(Send(tag=f"child:{order.order_id}", call=call, answer_to=self.mailbox))
         return Decision(decided="sent")
+
+    def _answered(self, message: Answered) -> None:
+        page = message.reply.result
+        if message.tag != "held":
+            self._cancelled(message)
+        elif isinstance(page, Page):
+            self._place(page.positions)
 
     def _cancelled(self, message: Answered) -> None:
         """Its row says what came of it; only a no needs to be told."""

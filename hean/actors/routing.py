@@ -55,6 +55,9 @@ def merge(context: Context, picture: Picture) -> None:
     What the journal has already is counted and left out: a row that changes nothing need not wake its order. An order
     that may be open and is not listed is told to look itself up; nothing else follows from an absence.
     """
+    positions = PositionsSeen(rows=picture.positions or (), source=Source.RECONCILE, asked_ms=picture.asked_ms)
+    # First: what they say of a symbol is not asked for again, for each execution of another hand.
+    context.to.external.tell(positions)
     for execution in unknown(context, picture, count=True):
         deliver(context, execution, Source.RECONCILE)
     listed: set[str] = set()
@@ -66,9 +69,7 @@ def merge(context: Context, picture: Picture) -> None:
             if not snapshot.pending and snapshot.state in _SHOWN and not reconcile.differences(snapshot, row):
                 continue
         deliver(context, row, Source.RECONCILE, picture.asked_ms)
-    context.to.portfolio.tell(
-        PositionsSeen(rows=picture.positions or (), source=Source.RECONCILE, asked_ms=picture.asked_ms)
-    )
+    context.to.portfolio.tell(positions)
     for slot in context.registry.slots():
         snapshot = slot.cell.snapshot
         covered = snapshot.category in reconcile.COVERED

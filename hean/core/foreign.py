@@ -8,6 +8,7 @@ Source: Bybit V5 docs, enum: execType, createType, stopOrderType; websocket/priv
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final
@@ -26,6 +27,7 @@ from hean.core.types import (
     OrderRow,
     OrderSnapshot,
     OrderStatus,
+    PositionRow,
     Side,
 )
 
@@ -155,6 +157,23 @@ def cause_of(execution: Execution, order: ForeignOrder | None, *, ours: bool = F
     if forced is not None:
         return forced
     return Cause.CHILD if ours else Cause.MANUAL
+
+
+def hedged_by(execution: Execution, rows: Iterable[PositionRow]) -> bool | None:
+    """
+    Whether the symbol of an execution has two positions, one per side, as the exchange's rows tell; None: they do not.
+
+    An account may be switched while it is flat, so a row tells of its own moment alone: one that is at or past the
+    execution, or for funding, whose seq is no position's, one that is open.
+
+    Args:
+        execution: its row does not say.
+        rows: the newest of each position of its symbol.
+    """
+    moved = execution.exec_type.moves_qty
+    telling = [row for row in rows if (row.seq >= execution.seq if moved else row.size > ZERO)]
+    newest = max(telling, key=lambda row: row.seq, default=None)
+    return None if newest is None else newest.position_idx > 0
 
 
 def position_idx_of(execution: Execution, order: ForeignOrder | None, *, hedged: bool) -> int:

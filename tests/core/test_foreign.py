@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from hean.core.foreign import Cause, ForeignOrder, cause_of, is_piece, position_idx_of
+from hean.core.foreign import Cause, ForeignOrder, cause_of, hedged_by, is_piece, position_idx_of
 from hean.core.record import Order
 from hean.core.types import (
     Category,
@@ -20,6 +20,7 @@ from hean.core.types import (
     OrderLinkId,
     OrderRow,
     OrderStatus,
+    PositionRow,
     Side,
 )
 from tests.core.orders import REQUEST
@@ -113,6 +114,47 @@ def test_position_of_a_known_order_is_its_own() -> None:
 
 def test_position_of_a_one_way_symbol_is_the_only_one() -> None:
     assert 0 == position_idx_of(execution(), None, hedged=False)
+
+
+def position(idx: int, seq: int, size: str = "0") -> PositionRow:
+    return PositionRow(
+        category=Category.LINEAR,
+        symbol="BTCUSDT",
+        position_idx=idx,
+        side=Side.BUY if Decimal(size) else None,
+        size=Decimal(size),
+        avg_price=Decimal(1),
+        seq=seq,
+    )
+
+
+@pytest.mark.parametrize(
+    "hedged, rows",
+    [
+        (None, []),
+        (None, [position(0, 9, "1")]),
+        (False, [position(0, 10)]),
+        (True, [position(0, 9, "1"), position(1, 10), position(2, -1)]),
+        (True, [position(0, 11), position(2, 12)]),
+        (False, [position(1, 11), position(0, 12)]),
+    ],
+)
+def test_how_a_symbol_is_held_is_told_by_rows_at_or_past_the_execution(
+    hedged: bool | None, rows: list[PositionRow]
+) -> None:
+    assert hedged is hedged_by(execution(seq=10), rows)
+
+
+@pytest.mark.parametrize(
+    "hedged, rows",
+    [
+        (None, [position(0, 99)]),
+        (False, [position(0, 1, "1"), position(1, 99)]),
+        (True, [position(0, 99), position(2, 1, "1")]),
+    ],
+)
+def test_how_a_symbol_is_held_is_told_to_funding_by_what_is_open(hedged: bool | None, rows: list[PositionRow]) -> None:
+    assert hedged is hedged_by(execution(seq=10, exec_type=ExecType.FUNDING), rows)
 
 
 def test_what_is_remembered_of_a_row_is_what_an_execution_leaves_out() -> None:

@@ -14,7 +14,7 @@ import pytest
 from hean import DenyReason, EventType, OrderState, Router, Side
 from hean.core.types import Category, ExecType
 from hean.journal import JournalView
-from tests.scenarios.world import WAIT_S, World, await_event, signal
+from tests.scenarios.world import WAIT_S, World, await_event, signal, until
 
 FORCED = [
     ("adl", {}, "adl", ExecType.ADL_TRADE),
@@ -148,3 +148,67 @@ def test_s17_hedged_position_is_moved_on_its_own_side(plain_world: World) -> Non
         world.assert_books_equal(router)
     with JournalView.read(world.journal) as view:
         assert {1, 2} == {entry.position_idx for entry in view.executions()}
+
+
+# A symbol that nobody here has seen: is it one-way or hedged?
+
+
+def nameless(world: World, side: str, idx: int, qty: str = "0.004") -> None:
+    """A trade by another hand of which the execution alone is told, and its row names no position."""
+    for topic in ("order", "position"):
+        world.exchange.fault("drop_push", {"topic": topic})
+    world.exchange.fault("foreign_order", args={"symbol": "BTCUSDT", "side": side, "qty": qty, "position_idx": idx})
+
+
+def sizes(router: Router) -> dict[int, Decimal]:
+    return {idx: held.size for (_, symbol, idx), held in router.positions.items() if held.size and symbol == "BTCUSDT"}
+
+
+@pytest.mark.parametrize("mode, side, idx", [(3, "Buy", 1), (3, "Sell", 2), (0, "Sell", 0)])
+def test_s17_trade_of_a_symbol_never_seen_moves_the_position_that_the_exchange_says(
+    mode: int, side: str, idx: int, plain_world: World
+) -> None:
+    world = plain_world
+    with world.router() as router:
+        if mode:
+            world.switch_by_hand("BTCUSDT", mode)
+        nameless(world, side, idx)
+        await_event(router, EventType.RECONCILIATION_ALERT, reason="manual")
+        until(lambda: {idx: Decimal("0.004")} == sizes(router))
+        assert (True, ()) == (router.reconcile().equal, router.reconcile().found)
+        world.assert_books_equal(router)
+        assert 0 == world.parked()
+
+
+def test_s17_symbol_that_another_hand_switched_is_not_taken_for_what_it_was(plain_world: World) -> None:
+    world = plain_world
+    with world.router() as router:
+        router.submit(signal("in")).wait(WAIT_S)
+        router.submit(signal("out", side=Side.SELL)).wait(WAIT_S)
+        world.switch_by_hand("BTCUSDT", 3)
+        nameless(world, "Sell", 2)
+        await_event(router, EventType.RECONCILIATION_ALERT, reason="manual")
+        until(lambda: {2: Decimal("0.004")} == sizes(router))
+        assert router.reconcile().equal
+        world.assert_books_equal(router)
+
+
+def test_s17_execution_waits_in_the_journal_until_its_position_is_known(plain_world: World) -> None:
+    world = plain_world
+    with world.router(reconcile__positions_s=600, reconcile__orders_s=600) as router:
+        world.switch_by_hand("BTCUSDT", 3)
+        world.exchange.fault("error", {"endpoint": "position/list"}, count=None, args={"ret_code": 10016})
+        nameless(world, "Sell", 2)
+        assert 1 == until(world.parked)
+        # Asked again and again, and never guessed.
+        until(lambda: 2 <= world.fired("error"))
+        assert {} == sizes(router)
+    world.exchange.clear_faults()
+    # No list brings it a second time, and no row says how the symbol is held before it is asked for.
+    world.exchange.fault("partial_page", {"endpoint": "execution/list"}, count=None, args={"rows": 0})
+    with world.router(reconcile__positions_s=600, reconcile__orders_s=600) as router:
+        until(lambda: {2: Decimal("0.004")} == sizes(router))
+        assert router.reconcile().equal
+        world.assert_books_equal(router)
+        assert 0 == world.parked()
+        assert 1 == [event.reason for event in router.events(0)].count("manual")

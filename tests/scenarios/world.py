@@ -17,7 +17,8 @@ from hean import Event, EventType, OrderType, Router, Side, Signal, Ticket
 from hean.bybit.auth import Credentials
 from hean.bybit.endpoints import checked
 from hean.bybit.rest import RestClient
-from hean.core.calls import CancelOrder, VerdictKind
+from hean.core.calls import Call, CancelOrder, SwitchMode, VerdictKind
+from hean.core.types import Category
 from hean.journal import JournalView
 from tests.conftest import env_of
 from tests.exchange import LoopbackExchange
@@ -117,13 +118,20 @@ class World:
 
     def cancel_by_hand(self, ticket: Ticket) -> None:
         """Another hand with our key cancels that order, past every router."""
-        order, urls = ticket.snapshot(), self.exchange.urls
+        order = ticket.snapshot()
+        self._by_hand(CancelOrder(category=order.category, symbol=order.symbol, order_link_id=order.order_link_id))
+
+    def switch_by_hand(self, symbol: str, mode: int) -> None:
+        """Another hand with our key makes a symbol one-way (0) or hedged (3)."""
+        self._by_hand(SwitchMode(category=Category.LINEAR, symbol=symbol, mode=mode))
+
+    def _by_hand(self, call: Call) -> None:
+        urls = self.exchange.urls
         client = RestClient(
             endpoints=checked(rest_url=urls["rest"], private_url=urls["private"], trade_url=urls["trade"]),
             credentials=Credentials(api_key=urls["api_key"], api_secret=urls["api_secret"]),
             clock=lambda: time.time_ns() // 1_000_000,
         )
-        call = CancelOrder(category=order.category, symbol=order.symbol, order_link_id=order.order_link_id)
         assert VerdictKind.ACCEPTED is client.perform(call).verdict.kind
         client.close()
 

@@ -14,6 +14,7 @@ import pykka
 from attrs import evolve, frozen
 
 from hean.actors.admission import Admission
+from hean.actors.books import restore_books
 from hean.actors.brakes import frozen_before
 from hean.actors.bus import Bus
 from hean.actors.clock import ExchangeClock
@@ -23,7 +24,7 @@ from hean.actors.external import ExternalActor
 from hean.actors.gateway import HALT_MARK, Express, GatewayActor
 from hean.actors.messages import Adopt
 from hean.actors.operator import OperatorActor
-from hean.actors.portfolio import PortfolioActor, adopted, restore_books
+from hean.actors.portfolio import PortfolioActor, adopted
 from hean.actors.ports import Ports, Sockets, Wire
 from hean.actors.reconciler import Plan, ReconcilerActor
 from hean.actors.registry import Cell, Registry, Slot

@@ -12,8 +12,8 @@ from typing import Protocol, TypeVar
 
 from attrs import frozen
 
+from hean.actors.books import opening_balance
 from hean.actors.clock import ExchangeClock
-from hean.actors.portfolio import opening_balance
 from hean.core.calls import (
     Call,
     KeyInfo,

@@ -7,11 +7,14 @@ import itertools
 import threading
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from hean.actors.ports import Mailbox
 from hean.core import clock
 from hean.core.calls import Reply, ServerTime
 from hean.core.types import Ms
+
+if TYPE_CHECKING:
+    from hean.actors.ports import Mailbox
 
 
 class SteadyClock:

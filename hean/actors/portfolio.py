@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from attrs import evolve
 
+from hean.actors.books import Key, opening_balance
 from hean.actors.context import Context, record_of
 from hean.actors.kept import KeptActor
 from hean.actors.messages import AdoptPosition, Answered, Compared, Confirm, Fold, LookAgain, Ping, PositionsSeen, Send
 from hean.actors.ports import Point
-from hean.core import plain
 from hean.core.calls import Page, QueryPositions
 from hean.core.facts import Settled
 from hean.core.position import Change, PositionBook, Verdict
@@ -21,15 +20,11 @@ from hean.core.types import (
     Category,
     Event,
     EventType,
-    Execution,
-    Instrument,
     Ms,
     PositionRow,
     PositionSnapshot,
 )
-from hean.journal import Batch, JournalView, PositionEntry
-
-Key = tuple[Category, str, int]
+from hean.journal import Batch
 
 # Executions that a book holds singly, for late ones and for rows that lag; older ones that a row confirmed are summed.
 KEEP_EXECUTIONS = 250
@@ -269,11 +264,6 @@ def _sized(position: PositionSnapshot) -> str:
     return f"{position.side} {position.size} at {position.avg_price}" if position.size > ZERO else "flat"
 
 
-def opening_balance(row: PositionRow) -> PositionEntry:
-    """The exchange's row as the journal keeps it: what is at or below its seq is not folded again."""
-    return PositionEntry(category=row.category, symbol=row.symbol, position_idx=row.position_idx, body=plain.dumps(row))
-
-
 def adopted(row: PositionRow, at_ms: Ms) -> Event:
     """The event that tells of an opening balance."""
     return Event(
@@ -285,27 +275,3 @@ def adopted(row: PositionRow, at_ms: Ms) -> Event:
         reason="opening_balance",
         detail=f"{row.side} {row.size} at {row.avg_price}, seq {row.seq}",
     )
-
-
-def restore_books(
-    journal: JournalView, instruments: Mapping[tuple[Category, str], Instrument]
-) -> dict[Key, PositionBook]:
-    """The books as the journal gives them back: opening balances, then every execution since."""
-    books: dict[Key, PositionBook] = {}
-
-    def book(category: Category, symbol: str, position_idx: int) -> PositionBook:
-        instrument = instruments.get((category, symbol))
-        coin = instrument.settle_coin if instrument is not None else ""
-        key = (category, symbol, position_idx)
-        if key not in books:
-            books[key] = PositionBook(category, symbol, position_idx, settle_coin=coin)
-        return books[key]
-
-    for entry in journal.positions():
-        book(Category(entry.category), entry.symbol, entry.position_idx).adopt(plain.loads(PositionRow, entry.body))
-    for row in journal.executions():
-        if row.category not in COVERED:
-            continue
-        execution = plain.loads(Execution, row.body)
-        book(execution.category, execution.symbol, row.position_idx).fold(execution)
-    return books

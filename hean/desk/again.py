@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from hean.actors.portfolio import restore_books
+from hean.actors.books import restore_books
 from hean.actors.scribe import body_of
 from hean.core import exact, ids, plain
 from hean.core.facts import Fact

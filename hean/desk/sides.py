@@ -12,8 +12,8 @@ from typing import Final
 
 from attrs import evolve, frozen
 
+from hean.actors.books import Key, restore_books
 from hean.actors.external import FOREIGN_MARK
-from hean.actors.portfolio import Key, restore_books
 from hean.actors.routing import EXECUTIONS_MARK
 from hean.core import catchup, plain, reconcile
 from hean.core.catchup import CatchUp, Picture, Unfinished

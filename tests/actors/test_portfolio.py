@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from hean.actors.books import restore_books
 from hean.actors.messages import AdoptPosition, Compared, Fold, PositionsSeen
-from hean.actors.portfolio import KEEP_EXECUTIONS, PortfolioActor, restore_books
+from hean.actors.portfolio import KEEP_EXECUTIONS, PortfolioActor
 from hean.actors.scribe import execution_entry
 from hean.core.position import Verdict
 from hean.core.types import (

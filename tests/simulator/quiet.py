@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pykka
 
-from hean.actors.portfolio import restore_books
+from hean.actors.books import restore_books
 from hean.core import plain
 from hean.core.facts import Fact
 from hean.core.ids import order_link_id
@@ -74,7 +74,7 @@ def orders_are_equal(laws: Laws) -> None:
             require(snapshot.outcome is OrderState.REJECTED, "orders_are_equal", f"{what}: the exchange never had it")
             continue
         seen = f"{theirs.status} {theirs.cum_qty}/{theirs.qty}"
-        resolved = isinstance(order, Order) and order.gap_accepted
+        resolved = isinstance(order, Order) and order.conceded is not None
         if theirs.status in FINAL and not resolved:
             require(snapshot.outcome in outcomes_of(theirs), "orders_are_equal", f"{what}, there {seen}")
         elif not resolved:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from hean.core.facts import Effect, Fact, Shown
 from hean.core.record import Order, OrderPolicy
@@ -41,7 +41,7 @@ class Draft:
     )
 
     def __init__(self, order: Order, fact: Fact, now_ms: Ms, policy: OrderPolicy, unit: float) -> None:
-        self.order = evolve(order, updated_ms=now_ms)
+        self.order = order.draft(now_ms)
         self.fact = fact
         self.now_ms = now_ms
         self.policy = policy

@@ -27,7 +27,7 @@ from hean.core.types import ZERO
 _EXACT_DIGITS: Final = 400
 _EXPONENT_LIMIT: Final = 9_999
 
-# Templates: each computation takes a copy, as a context collects flags from whatever computes with it.
+# Shared by all threads: the flags that a context collects are read by nobody, and nothing else of it ever changes.
 _EXACT: Final = Context(
     prec=_EXACT_DIGITS,
     rounding=ROUND_HALF_EVEN,
@@ -57,6 +57,7 @@ _MAX_TEXT: Final = 64
 _MAX_DIGITS: Final = 40
 _MAX_MAGNITUDE: Final = 30
 
+_ONE: Final = Decimal(1)
 _NUMBER: Final = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,9})?")
 
 
@@ -67,7 +68,7 @@ def add(left: Decimal, right: Decimal) -> Decimal:
     Raises:
         ArithmeticError: the sum does not fit 400 digits or is not finite. Nothing has changed.
     """
-    return _finite(_EXACT.copy().add(left, right))
+    return _finite(_EXACT.add(left, right))
 
 
 def multiply(left: Decimal, right: Decimal) -> Decimal:
@@ -77,7 +78,7 @@ def multiply(left: Decimal, right: Decimal) -> Decimal:
     Raises:
         ArithmeticError: the product does not fit 400 digits or is not finite. Nothing has changed.
     """
-    return _finite(_EXACT.copy().multiply(left, right))
+    return _finite(_EXACT.multiply(left, right))
 
 
 def quotient(dividend: Decimal, divisor: Decimal, digits: int = AVERAGE_DIGITS) -> Decimal:
@@ -99,7 +100,7 @@ def remainder(value: Decimal, step: Decimal) -> Decimal:
     Raises:
         ArithmeticError: the step is zero. Nothing has changed.
     """
-    return _EXACT.copy().remainder(value, step)
+    return _EXACT.remainder(value, step)
 
 
 def round_to_step(value: Decimal, step: Decimal, rounding: str) -> Decimal:
@@ -131,10 +132,9 @@ def plain(value: Decimal) -> Decimal:
     """
     if value == ZERO:
         return ZERO
-    exact = _EXACT.copy()
-    short = value.normalize(exact)
+    short = value.normalize(_EXACT)
     exponent = short.as_tuple().exponent
-    return short.quantize(Decimal(1), context=exact) if isinstance(exponent, int) and exponent > 0 else short
+    return short.quantize(_ONE, context=_EXACT) if isinstance(exponent, int) and exponent > 0 else short
 
 
 def read_number(value: object) -> Decimal | None:

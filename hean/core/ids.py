@@ -148,7 +148,7 @@ def _is_word(value: object, word: str) -> bool:
 
 
 def _number(value: object) -> str:
-    number = exact.read_number(value)
+    number = None if value is None else exact.read_number(value)
     return _spelled(value) if number is None else f"number {number:f}"
 
 
@@ -166,9 +166,6 @@ def _spelled(value: object) -> str:
 
 def _digest(*parts: str) -> str:
     # Each part is led by its length, so that ("a", "bc") and ("ab", "c") are different bytes.
-    digest = blake2b(digest_size=_DIGEST_BYTES)
-    for part in parts:
-        data = part.encode("utf-8", "surrogatepass")
-        digest.update(len(data).to_bytes(8, "big"))
-        digest.update(data)
-    return b32encode(digest.digest()).decode("ascii").lower()
+    data = [part.encode("utf-8", "surrogatepass") for part in parts]
+    whole = b"".join([piece for text in data for piece in (len(text).to_bytes(8, "big"), text)])
+    return b32encode(blake2b(whole, digest_size=_DIGEST_BYTES).digest()).decode("ascii").lower()

@@ -25,7 +25,7 @@ from hean.actors.ports import Point
 from hean.actors.registry import Slot
 from hean.actors.scribe import batch_of
 from hean.core import lookup, plain, replies
-from hean.core.calls import AmendOrder, Call, CancelOrder, CreateOrder, Page, Reply
+from hean.core.calls import AmendOrder, Call, CancelOrder, CreateOrder, Page, Reply, VerdictKind
 from hean.core.facts import (
     Account,
     AmendAsked,
@@ -53,7 +53,8 @@ from hean.core.facts import (
 from hean.core.foreign import is_piece
 from hean.core.order import Applied, apply
 from hean.core.record import Order
-from hean.core.types import Decision, OrderState, Source
+from hean.core.retry import throttled_delay_ms
+from hean.core.types import Decision, OrderSnapshot, OrderState, Source
 from hean.errors import JournalError
 from hean.journal import Record
 
@@ -136,8 +137,7 @@ class OrderActor(Boundary):
             self._bind(applied.order)
         if context.gate.doubtful and not applied.order.in_doubt:
             context.gate.resolve(self._slot.order_link_id)
-        shown = applied.events[0].order if applied.events else None
-        context.registry.publish(self._slot, shown or applied.order.snapshot())
+        context.registry.publish(self._slot, shown_by(applied))
         self._report(applied, getattr(fact, "source", None))
         context.tell_world(applied.events)
         self._slot.cell.wake()
@@ -248,9 +248,8 @@ class OrderActor(Boundary):
 
     def _confirm(self, effect: ConfirmPosition) -> None:
         request = self._order.request
-        if effect.seq < 0 or self._order.gap_accepted:
-            # Nothing was executed, so no position can disagree; or a person accepted that executions are missing, and
-            # what the position lacks because of them is a difference of its own.
+        if self._order.settles_alone:
+            # What the position lacks where a person accepted a gap is a difference of its own.
             self.mailbox.tell(Settled(seq=effect.seq))
             return
         self._context.to.portfolio.tell(
@@ -281,9 +280,15 @@ class OrderActor(Boundary):
             return
         extra = (self._exchange_of(message),)
         if kind == "create":
-            self._take(replies.of_create(reply, int(number)), extra)
+            self._take(replies.of_create(reply, int(number), self._context.offset_ms()), extra)
         else:
-            self._take(replies.of_command(reply, Command(kind)), extra)
+            throttled = reply.verdict.kind is VerdictKind.THROTTLED
+            self._take(replies.of_command(reply, Command(kind), self._wait_ms(reply) if throttled else 0), extra)
+
+    def _wait_ms(self, reply: Reply) -> int:
+        """How long the exchange wants to be left alone after it refused for frequency."""
+        context = self._context
+        return throttled_delay_ms(context.policy.create, reply.budget, reply.server_ms, context.ports.unit())
 
     def _feed(self, reply: Reply) -> None:
         assert self._lookup is not None
@@ -324,6 +329,12 @@ class OrderActor(Boundary):
         )
 
 
+def shown_by(applied: Applied) -> OrderSnapshot:
+    """The order's public picture after a fact; its events carry it already."""
+    shown = applied.events[0].order if applied.events else None
+    return shown or applied.order.snapshot()
+
+
 def create_of(effect: SendCreate, slot: Slot) -> Send:
     """A create for the gateway; its answer goes to the order's mailbox, whether or not its actor is up."""
     return Send(
@@ -337,7 +348,7 @@ def create_of(effect: SendCreate, slot: Slot) -> Send:
 def _decision(applied: Applied) -> Decision:
     """What was decided of a command, for the caller who waits for the word."""
     for effect in applied.effects:
-        if isinstance(effect, Decide) and not effect.taken:
+        if isinstance(effect, Decide) and not (effect.taken or effect.earlier):
             return Decision(decided="denied", why=effect.why)
         if isinstance(effect, SendCancel | SendAmend):
             return Decision(decided="sent", why="")

@@ -171,6 +171,7 @@ def check(signal: Signal, instrument: Instrument | None, gates: Gates, now_ms: M
         take_profit=conditions.take_profit,
         slippage_ticks=signal.slippage_ticks,
         position_idx=signal.position_idx,
+        settle_coin=traded.settle_coin,
         submitted_ms=now_ms if gates.submitted_ms is None else gates.submitted_ms,
     )
 
@@ -254,40 +255,38 @@ def check_amend(amend: Amend, order: OrderSnapshot, instrument: Instrument) -> D
 
 def _gate_problem(signal: Signal, gates: Gates, now_ms: Ms) -> Denial | None:
     age_ms = 0 if gates.submitted_ms is None else now_ms - gates.submitted_ms
-    conditional = signal.trigger_price is not None
     # Asked from the top; the first that is shut answers.
-    for shut, reason, detail in (
-        (gates.stopped, DenyReason.STOPPED, "the router is stopped; start one and submit again"),
-        (gates.halted, DenyReason.HALTED, f"halted: {gates.halted_why}; resume first"),
-        (gates.symbol_halted, DenyReason.SYMBOL_HALTED, f"symbol halted: {gates.symbol_why}; resume it first"),
-        (
-            gates.symbol_reducing and signal.reduce_only is not True,
-            DenyReason.SYMBOL_HALTED,
-            f"symbol takes reduce_only alone: {gates.symbol_why}; look at it, then resume",
-        ),
-        (gates.breaker_open, DenyReason.BREAKER_OPEN, f"breaker open: {gates.breaker_why}; it closes by itself"),
-        (not gates.live, DenyReason.NOT_LIVE, f"not live: {gates.live_why}; wait until the router is live"),
-        (
-            age_ms > gates.max_age_ms,
-            DenyReason.TOO_OLD,
-            f"expected an age of at most {gates.max_age_ms} ms, was {age_ms} ms; decide anew",
-        ),
-        _bound("open orders", gates.open_orders, gates.max_open_orders),
-        _bound("active orders of the symbol", gates.symbol_orders, gates.max_symbol_orders),
-        _bound(
-            "conditional orders of the symbol",
-            gates.symbol_conditionals if conditional else -1,
-            gates.max_symbol_conditionals,
-        ),
-    ):
-        if shut:
-            return Denial(reason=reason, detail=detail)
+    if gates.stopped:
+        return Denial(reason=DenyReason.STOPPED, detail="the router is stopped; start one and submit again")
+    if gates.halted:
+        return Denial(reason=DenyReason.HALTED, detail=f"halted: {gates.halted_why}; resume first")
+    if gates.symbol_halted:
+        return Denial(reason=DenyReason.SYMBOL_HALTED, detail=f"symbol halted: {gates.symbol_why}; resume it first")
+    if gates.symbol_reducing and signal.reduce_only is not True:
+        why = f"symbol takes reduce_only alone: {gates.symbol_why}; look at it, then resume"
+        return Denial(reason=DenyReason.SYMBOL_HALTED, detail=why)
+    if gates.breaker_open:
+        return Denial(reason=DenyReason.BREAKER_OPEN, detail=f"breaker open: {gates.breaker_why}; it closes by itself")
+    if not gates.live:
+        return Denial(reason=DenyReason.NOT_LIVE, detail=f"not live: {gates.live_why}; wait until the router is live")
+    if age_ms > gates.max_age_ms:
+        return Denial(
+            reason=DenyReason.TOO_OLD,
+            detail=f"expected an age of at most {gates.max_age_ms} ms, was {age_ms} ms; decide anew",
+        )
+    if gates.open_orders >= gates.max_open_orders:
+        return _too_many("open orders", gates.open_orders, gates.max_open_orders)
+    if gates.symbol_orders >= gates.max_symbol_orders:
+        return _too_many("active orders of the symbol", gates.symbol_orders, gates.max_symbol_orders)
+    if signal.trigger_price is not None and gates.symbol_conditionals >= gates.max_symbol_conditionals:
+        what = "conditional orders of the symbol"
+        return _too_many(what, gates.symbol_conditionals, gates.max_symbol_conditionals)
     return None
 
 
-def _bound(what: str, count: int, limit: int) -> tuple[bool, DenyReason, str]:
+def _too_many(what: str, count: int, limit: int) -> Denial:
     detail = f"{what}: expected fewer than {limit}, were {count}; cancel some or wait for them to settle"
-    return count >= limit, DenyReason.TOO_MANY_ORDERS, detail
+    return Denial(reason=DenyReason.TOO_MANY_ORDERS, detail=detail)
 
 
 def _instrument_of(signal: Signal, instrument: Instrument | None) -> Instrument | Denial:
@@ -406,6 +405,8 @@ def _is_metadata(value: object) -> bool:
 
 
 def _word(name: str, value: object, kind: type[Word], reason: DenyReason = DenyReason.BAD_TYPE) -> Word | Denial:
+    if type(value) is kind:
+        return value
     # Text alone is compared: nothing here calls the own code of whatever a signal holds.
     for word in kind if isinstance(value, str) else ():
         if value == word:

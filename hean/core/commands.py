@@ -42,6 +42,9 @@ class Commands(Draft):
             if self.order.wish_cancel:
                 self.deny_command()
                 return
+            if self.order.wish_amend is not None:
+                why = f"superseded by a newer amend; {_amend_text(self.order.wish_amend)} was not sent"
+                self.effects.append(Decide(command=Command.AMEND, taken=False, why=why, earlier=True))
             self._set(wish_amend=self.fact.amend)
 
     def deny_command(self) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from attrs import evolve
+
 from hean.core.commands import Commands
 from hean.core.facts import Account, Executed, FreezeSymbol, Shown, StartTimer, Timer
 from hean.core.record import View
@@ -126,7 +128,7 @@ class Evidence(Commands):
         self._await_executions()
 
     def _await_executions(self) -> None:
-        if self.order.gap > 0 or not self.order.ledger.fees_known:
+        if self.order.gap > 0 or not self.order.fees_known:
             # Executions usually follow on the stream at once: asked for only when they do not.
             self.effects.append(StartTimer(timer=Timer.QUERY, delay_ms=self.policy.gap_grace_ms))
 
@@ -154,9 +156,11 @@ class Evidence(Commands):
         if execution.order_qty:
             self._learn_qty(execution.order_qty, execution.exec_ms)
         self._set(ledger=ledger, misses=0, confirming=None)
+        if order.conceded is not None:
+            self._set(conceded=evolve(order.conceded, qty=min(order.conceded.qty, ledger.gap)))
         self._placed()
         self._account(execution)
-        if not ledger.fees_known:
+        if not order.fees_known:
             self._await_executions()
         request = order.request
         expected = (request.category, request.symbol, request.side)

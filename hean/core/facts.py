@@ -321,11 +321,17 @@ class FreezeSymbol:
 
 @frozen(kw_only=True)
 class Decide:
-    """What became of a command: the caller is told."""
+    """
+    What became of a command: the caller is told.
+
+    Attributes:
+        earlier: it is about a command before the one that is being taken.
+    """
 
     command: Command
     taken: bool
     why: str
+    earlier: bool = False
 
 
 Effect: TypeAlias = (

@@ -56,6 +56,8 @@ class Ledger:
 
     Attributes:
         category: of the order; inverse values are in base coin.
+        settle_coin: the fee's coin where a row does not name it, as older rows do not; "" where it is not known.
+            Source: Bybit V5 docs, order/execution: feeCurrency.
         cum_exec_qty: sum of the executions' quantities.
         cum_value: sum of their values: settle or quote coin, base coin for inverse.
         fees: per coin, sorted, positive is cost.
@@ -66,6 +68,7 @@ class Ledger:
     """
 
     category: Category = Category.LINEAR
+    settle_coin: str = ""
     cum_exec_qty: Decimal = ZERO
     cum_value: Decimal = ZERO
     fees: Fees = ()
@@ -117,7 +120,7 @@ class Ledger:
         """The ledger after a row of the exchange showed this cum_exec_qty; a lower one changes nothing."""
         return evolve(self, watermark=watermark) if watermark > self.watermark else self
 
-    def add(self, execution: Execution, settle_coin: str = "") -> Ledger:
+    def add(self, execution: Execution) -> Ledger:
         """
         The ledger with one more execution; itself where that one is known already, or moves no quantity.
 
@@ -125,7 +128,6 @@ class Ledger:
 
         Args:
             execution: of this order; the caller has matched it.
-            settle_coin: the fee's coin where the row does not name it.
 
         Raises:
             ArithmeticError: a number of the row is not finite. Nothing has changed.
@@ -133,12 +135,12 @@ class Ledger:
         if not execution.exec_type.moves_qty:
             return self
         if self.knows(execution.exec_id):
-            return self._learn_fee(execution, settle_coin)
+            return self._learn_fee(execution)
         unknown, fees = self.without_fee, self.fees
         if execution.exec_fee is None:
             unknown |= {execution.exec_id}
         else:
-            fees = with_fee(fees, execution.fee_currency or settle_coin, execution.exec_fee)
+            fees = with_fee(fees, execution.fee_currency or self.settle_coin, execution.exec_fee)
         return evolve(
             self,
             cum_exec_qty=exact.add(self.cum_exec_qty, execution.exec_qty),
@@ -150,12 +152,12 @@ class Ledger:
             id_runs=_with_id(self.id_runs, execution.exec_id),
         )
 
-    def _learn_fee(self, execution: Execution, settle_coin: str) -> Ledger:
+    def _learn_fee(self, execution: Execution) -> Ledger:
         if execution.exec_fee is None or execution.exec_id not in self.without_fee:
             return self
         return evolve(
             self,
-            fees=with_fee(self.fees, execution.fee_currency or settle_coin, execution.exec_fee),
+            fees=with_fee(self.fees, execution.fee_currency or self.settle_coin, execution.exec_fee),
             without_fee=self.without_fee - {execution.exec_id},
         )
 

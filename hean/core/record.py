@@ -12,9 +12,11 @@ be sent again. `core/order.py` is the only file that makes a new record from an 
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Final
 
-from attrs import frozen
+from attrs import fields, frozen
 
+from hean.core import exact
 from hean.core.facts import Command
 from hean.core.ledger import Ledger
 from hean.core.retry import RetryPolicy
@@ -22,6 +24,7 @@ from hean.core.types import (
     ZERO,
     Amend,
     DenyReason,
+    ExecId,
     Ms,
     OrderId,
     OrderRequest,
@@ -103,6 +106,22 @@ class View:
 
 
 @frozen(kw_only=True)
+class Concession:
+    """
+    What a person accepted that no evidence will explain: that much, and nothing that opens later.
+
+    Attributes:
+        qty: of the gap; an execution that comes after all, and narrows the gap, takes from it.
+        without_fee: executions whose fee stays untold.
+        cum_exec_qty: what was executed then; an execution after it may contradict the order anew.
+    """
+
+    qty: Decimal
+    without_fee: frozenset[ExecId]
+    cum_exec_qty: Decimal
+
+
+@frozen(kw_only=True)
 class Order:
     """
     One order, whole.
@@ -127,7 +146,7 @@ class Order:
         lookups: look-ups in a row that settled nothing; spaces them.
         looking: a look-up is out.
         halted: creates may not be sent.
-        gap_accepted: the operator accepted that the gap stays.
+        conceded: what the operator accepted as it is; None for nothing.
         confirming: the seq whose confirmation by the position is awaited; None while none is.
     """
 
@@ -157,7 +176,7 @@ class Order:
     lookups: int = 0
     looking: bool = False
     halted: bool = False
-    gap_accepted: bool = False
+    conceded: Concession | None = None
     confirming: int | None = None
     deny_reason: DenyReason | None = None
     reason: str = ""
@@ -166,7 +185,16 @@ class Order:
     @classmethod
     def of(cls, request: OrderRequest) -> Order:
         """A new order, nothing sent."""
-        return cls(request=request, ledger=Ledger(category=request.category), updated_ms=request.submitted_ms)
+        ledger = Ledger(category=request.category, settle_coin=request.settle_coin)
+        return cls(request=request, ledger=ledger, updated_ms=request.submitted_ms)
+
+    def draft(self, now_ms: Ms) -> Order:
+        """A copy for one step to write on, which nobody else has seen yet."""
+        copied: Order = object.__new__(Order)
+        for read, write in _PARTS:
+            write(copied, read(self))
+        object.__setattr__(copied, "updated_ms", now_ms)
+        return copied
 
     @property
     def qty(self) -> Decimal:
@@ -192,8 +220,22 @@ class Order:
 
     @property
     def gap(self) -> Decimal:
-        """How much of the exchange's watermark our executions do not explain; zero once an operator accepted it."""
-        return ZERO if self.gap_accepted else self.ledger.gap
+        """How much of the exchange's watermark neither our executions nor an operator's word explain."""
+        if self.conceded is None:
+            return self.ledger.gap
+        return max(exact.add(self.ledger.gap, self.conceded.qty.copy_negate()), ZERO)
+
+    @property
+    def fees_known(self) -> bool:
+        """Every execution's fee was told, or an operator accepted that it stays untold."""
+        return self.ledger.without_fee <= (self.conceded.without_fee if self.conceded is not None else frozenset())
+
+    @property
+    def settles_alone(self) -> bool:
+        """No position can disagree with it: nothing was executed, or an operator's word stands for what is missing."""
+        if self.conceded is None:
+            return self.ledger.last_seq < 0
+        return self.conceded.qty > 0 or self.conceded.cum_exec_qty == self.ledger.cum_exec_qty
 
     @property
     def claimed(self) -> bool:
@@ -210,7 +252,7 @@ class Order:
     @property
     def unresolved(self) -> bool:
         """Something about this order can only be answered by asking."""
-        if self.state in _UNKNOWN or self.gap > 0 or not (self.ledger.fees_known or self.gap_accepted):
+        if self.state in _UNKNOWN or self.gap > 0 or not self.fees_known:
             return True
         match self.state:
             case OrderState.PENDING:
@@ -227,7 +269,9 @@ class Order:
     @property
     def contradicted(self) -> bool:
         """We hold it for rejected; the exchange shows it open, or executed, and has not shown its end."""
-        if self.state is not OrderState.REJECTED or self.gap_accepted:
+        if self.state is not OrderState.REJECTED:
+            return False
+        if self.conceded is not None and self.conceded.cum_exec_qty == self.ledger.cum_exec_qty:
             return False
         return self.ledger.cum_exec_qty > 0 if self.view is None else not self.view.status.final
 
@@ -270,6 +314,8 @@ class Order:
         )
 
 
+# Every fact copies its order once: its slots, read and written as they are, cost a fifth of what `evolve` does.
+_PARTS: Final = tuple((slot.__get__, slot.__set__) for slot in (getattr(Order, part.name) for part in fields(Order)))
 _OUTCOMES = frozenset({OrderState.FILLED, OrderState.CANCELLED, OrderState.REJECTED, OrderState.DENIED})
 _ENDED = _OUTCOMES | {OrderState.CLOSED}
 _ALIVE = frozenset({OrderState.ACKNOWLEDGED, OrderState.PARTIAL_FILL})

@@ -54,12 +54,19 @@ def of_create(reply: Reply, attempt: int, offset_ms: int = 0) -> Fact:
             return OutcomeUnknown(attempt=attempt, why=said(verdict))
 
 
-def of_command(reply: Reply, command: Command) -> Fact:
-    """The fact that a reply to a cancel or an amend is."""
+def of_command(reply: Reply, command: Command, wait_ms: int = 0) -> Fact:
+    """
+    The fact that a reply to a cancel or an amend is.
+
+    Args:
+        reply: to a CancelOrder or an AmendOrder.
+        command: which of the two.
+        wait_ms: until the exchange may be asked what became of it; 0 unless it refused for frequency.
+    """
     verdict = reply.verdict
     if verdict.kind in {VerdictKind.ACCEPTED, VerdictKind.UNCHANGED}:
         return CommandAccepted(command=command)
-    return CommandFailed(command=command, why=said(verdict), ret_code=verdict.ret_code)
+    return CommandFailed(command=command, why=said(verdict), ret_code=verdict.ret_code, retry_ms=wait_ms)
 
 
 def said(verdict: Verdict) -> str:

@@ -27,6 +27,7 @@ from hean.core.facts import (
     Timer,
     WithdrawCreate,
 )
+from hean.core.record import Concession
 from hean.core.retry import next_delay_ms
 from hean.core.types import DenyReason, EventType, Ms, OrderState
 
@@ -178,18 +179,23 @@ class Step(Doubt, Evidence):
     def resolve(self) -> None:
         if isinstance(self.fact, Resolved):
             fact = self.fact
-            self._set(gap_accepted=True, reason=f"resolved as {fact.verdict} by {fact.who}: {fact.why}")
+            self._concede()
+            self._set(reason=f"resolved as {fact.verdict} by {fact.who}: {fact.why}")
             type_ = EventType.ORDER_REJECTED if self.resolved_rejected() else EventType.ORDER_CANCELLED
             self._note(type_, "resolved", self.order.reason)
 
     def accept_gap(self) -> None:
         if isinstance(self.fact, Resolved):
-            self._set(gap_accepted=True)
+            self._concede()
             self._note(
                 EventType.STATUS,
                 "resolved",
                 f"gap {self.order.ledger.gap} accepted by {self.fact.who}: {self.fact.why}",
             )
+
+    def _concede(self) -> None:
+        ledger = self.order.ledger
+        self._set(conceded=Concession(qty=ledger.gap, without_fee=ledger.without_fee, cum_exec_qty=ledger.cum_exec_qty))
 
     def close(self) -> None:
         self._set(settled_from=self.order.state)

@@ -327,7 +327,12 @@ class Signal:
 
 @frozen(kw_only=True)
 class OrderRequest:
-    """The intent: a checked signal, quantised to the instrument, with its identity. What is journalled before bytes."""
+    """
+    The intent: a checked signal, quantised to the instrument, with its identity. What is journalled before bytes.
+
+    Attributes:
+        settle_coin: the coin of a fee whose row does not name it.
+    """
 
     order_link_id: OrderLinkId
     correlation_id: str
@@ -349,6 +354,7 @@ class OrderRequest:
     take_profit: Decimal | None = None
     slippage_ticks: int | None = None
     position_idx: int = 0
+    settle_coin: str = ""
     submitted_ms: Ms
 
 

@@ -87,6 +87,7 @@ def test_market_order_needs_nothing_else():
         qty=Decimal("0.01"),
         price=None,
         time_in_force=TimeInForce.IOC,
+        settle_coin="USDT",
         submitted_ms=NOW,
     ) == checked(MARKET)
 
@@ -129,6 +130,7 @@ def test_every_field_reaches_the_request():
             stop_loss=Decimal(96000),
             take_profit=Decimal(90000),
             position_idx=2,
+            settle_coin="USDT",
             submitted_ms=NOW,
         )
         == request

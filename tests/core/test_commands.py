@@ -217,6 +217,26 @@ def test_second_amend_waits_for_the_first():
     assert 2 == made.wanted(SendAmend)
 
 
+def test_amend_that_waits_is_told_when_a_newer_one_takes_its_place():
+    made = life(SENT, AMEND)
+    assert [] == decisions(made)
+    made.take(AmendAsked(amend=Amend(price=Decimal(101))))
+    superseded = Decide(
+        command=Command.AMEND,
+        taken=False,
+        why="superseded by a newer amend; qty 2 was not sent",
+        earlier=True,
+    )
+    assert [superseded] == made.effects[-1:]
+    made.take(NEW)
+    assert [SendAmend(amend=Amend(price=Decimal(101)))] == [e for e in made.effects if isinstance(e, SendAmend)]
+
+
+def test_amend_that_is_out_is_not_superseded_by_one_that_waits():
+    made = life(SENT, NEW, AMEND, AmendAsked(amend=Amend(price=Decimal(101))))
+    assert [] == decisions(made)
+
+
 def test_refused_amend_of_a_living_order_is_dropped_and_decided_no():
     failed = CommandFailed(command=Command.AMEND, why="110079 not modified")
     made = life(SENT, NEW, AMEND, failed)

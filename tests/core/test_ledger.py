@@ -55,14 +55,15 @@ FILLS = st.lists(
 
 
 def ledger_of(*fills: Execution) -> Ledger:
-    ledger = Ledger()
+    ledger = Ledger(settle_coin="USDT")
     for fill in fills:
-        ledger = ledger.add(fill, "USDT")
+        ledger = ledger.add(fill)
     return ledger
 
 
 def test_one_fill_is_counted_whole():
     assert Ledger(
+        settle_coin="USDT",
         cum_exec_qty=Decimal("0.3"),
         cum_value=Decimal(18000),
         fees=(("USDT", Decimal("9.9")),),
@@ -139,14 +140,14 @@ def test_fees_are_summed_per_coin_and_rebates_are_negative():
 
 
 def test_fee_without_coin_is_in_the_settle_coin():
-    assert (("USDC", Decimal("9.9")),) == Ledger().add(evolve(FILL, fee_currency=""), "USDC").fees
+    assert (("USDC", Decimal("9.9")),) == Ledger(settle_coin="USDC").add(evolve(FILL, fee_currency="")).fees
 
 
 def test_fee_is_unknown_until_a_later_row_tells_it():
     blind = ledger_of(evolve(FILL, exec_fee=None))
     assert not blind.fees_known
     assert blind.add(evolve(FILL, exec_fee=None)) is blind
-    told = blind.add(evolve(FILL, exec_qty=Decimal(9)), "USDT")
+    told = blind.add(evolve(FILL, exec_qty=Decimal(9), fee_currency=""))
     assert told.fees_known
     assert ledger_of(FILL) == told
 

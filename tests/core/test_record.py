@@ -10,8 +10,8 @@ from attrs import evolve
 from hean.core.facts import Command
 from hean.core.ledger import Ledger
 from hean.core.plain import from_plain, to_plain
-from hean.core.record import Order, PendingRequest, View
-from hean.core.types import ZERO, Amend, Ms, OrderState, OrderStatus
+from hean.core.record import Concession, Order, PendingRequest, View
+from hean.core.types import ZERO, Amend, ExecId, Ms, OrderState, OrderStatus
 from tests.core.orders import ORDER_ID, REQUEST, WAYS, fill, in_state
 
 ORDER = Order.of(REQUEST)
@@ -19,6 +19,13 @@ PART = Ledger().add(fill("e1", "0.4"))
 VIEW = View(status=OrderStatus.NEW, price=Decimal(99), cum_exec_qty=ZERO, updated_ms=Ms(10))
 CANCEL = PendingRequest(command=Command.CANCEL, sent_ms=Ms(1))
 ENDED = {OrderState.FILLED, OrderState.CANCELLED, OrderState.REJECTED, OrderState.DENIED, OrderState.CLOSED}
+
+
+def conceded(qty: str, *without_fee: str, cum: str = "0") -> Concession:
+    """A person's word of a gap of `qty` when `cum` was executed."""
+    return Concession(
+        qty=Decimal(qty), without_fee=frozenset(ExecId(name) for name in without_fee), cum_exec_qty=Decimal(cum)
+    )
 
 
 def order(state: OrderState, **changes: object) -> Order:
@@ -29,6 +36,11 @@ def test_new_order_is_its_request_and_nothing_else():
     assert (OrderState.PENDING, Decimal(1), ZERO) == (ORDER.state, ORDER.qty, ORDER.ledger.cum_exec_qty)
     assert (REQUEST.submitted_ms, REQUEST.category) == (ORDER.updated_ms, ORDER.ledger.category)
     assert ORDER.cleared
+
+
+def test_fee_that_names_no_coin_is_in_the_coin_that_the_request_settles_in():
+    ledger = Order.of(evolve(REQUEST, settle_coin="USDC")).ledger
+    assert (("USDC", Decimal("0.1")),) == ledger.add(fill("e1", "0.4", fee_currency="")).fees
 
 
 def test_quantity_is_the_exchanges_once_it_showed_one():
@@ -50,9 +62,25 @@ def test_outcome_is_the_end_and_survives_settling(state):
     assert OrderState.CANCELLED is order(OrderState.CLOSED, settled_from=OrderState.CANCELLED).outcome
 
 
-def test_gap_is_zero_once_a_person_accepted_it():
-    short = evolve(ORDER, ledger=Ledger(watermark=Decimal("0.4")))
-    assert (Decimal("0.4"), ZERO) == (short.gap, evolve(short, gap_accepted=True).gap)
+@pytest.mark.parametrize("watermark,gap", [("0.3", "0"), ("0.4", "0"), ("0.5", "0.1")])
+def test_gap_is_what_a_person_has_not_accepted(watermark, gap):
+    short = evolve(ORDER, ledger=Ledger(watermark=Decimal(watermark)))
+    assert (Decimal(watermark), Decimal(gap)) == (short.gap, evolve(short, conceded=conceded("0.4")).gap)
+
+
+@pytest.mark.parametrize(
+    "changes,alone",
+    [
+        ({}, True),
+        ({"ledger": PART}, False),
+        ({"ledger": PART, "conceded": conceded("0.1")}, True),
+        ({"ledger": PART, "conceded": conceded("0.1", cum="0.1")}, True),
+        ({"ledger": PART, "conceded": conceded("0", cum="0.4")}, True),
+        ({"ledger": PART, "conceded": conceded("0", cum="0.1")}, False),
+    ],
+)
+def test_order_needs_a_position_where_it_executed_and_no_word_stands_for_what_is_missing(changes, alone):
+    assert alone is evolve(ORDER, **changes).settles_alone
 
 
 @pytest.mark.parametrize("changes,claimed", [({}, False), ({"order_id": ORDER_ID}, True), ({"doubted": True}, True)])
@@ -83,15 +111,19 @@ BARE = Ledger().add(fill("e1", "0.4", exec_fee=None))
         (OrderState.FILLED, {}, False),
         (OrderState.FILLED, {"misses": 1, "pending": FAILED}, False),
         (OrderState.FILLED, {"ledger": Ledger(watermark=Decimal(1))}, True),
-        (OrderState.FILLED, {"ledger": Ledger(watermark=Decimal(1)), "gap_accepted": True}, False),
+        (OrderState.FILLED, {"ledger": Ledger(watermark=Decimal(1)), "conceded": conceded("1")}, False),
+        (OrderState.FILLED, {"ledger": Ledger(watermark=Decimal(2)), "conceded": conceded("1")}, True),
         (OrderState.FILLED, {"ledger": BARE}, True),
-        (OrderState.FILLED, {"ledger": BARE, "gap_accepted": True}, False),
+        (OrderState.FILLED, {"ledger": BARE, "conceded": conceded("0", "e1")}, False),
+        (OrderState.FILLED, {"ledger": BARE, "conceded": conceded("0", "e2")}, True),
         (OrderState.CLOSED, {"ledger": Ledger(watermark=Decimal(1))}, True),
         (OrderState.REJECTED, {}, False),
         (OrderState.REJECTED, {"view": VIEW}, True),
         (OrderState.REJECTED, {"view": evolve(VIEW, status=OrderStatus.REJECTED)}, False),
         (OrderState.REJECTED, {"ledger": PART}, True),
-        (OrderState.REJECTED, {"ledger": PART, "gap_accepted": True}, False),
+        (OrderState.REJECTED, {"ledger": PART, "conceded": conceded("0", cum="0.4")}, False),
+        (OrderState.REJECTED, {"ledger": PART, "conceded": conceded("0", cum="0.1")}, True),
+        (OrderState.REJECTED, {"view": VIEW, "conceded": conceded("0")}, False),
         (OrderState.CANCELLED, {"view": VIEW}, False),
         (OrderState.DENIED, {}, False),
     ],

@@ -291,6 +291,35 @@ def test_operator_may_end_the_contradiction_of_a_rejected_order():
     assert OrderState.CLOSED is made.state
 
 
+def test_gap_that_opens_after_a_person_accepted_one_is_seen_and_asked_for():
+    made = life(SENT, NEW, PART, SHOWN_CANCELLED)
+    made.take(shown(OrderStatus.CANCELLED, "0.6", at=50))
+    made.take(Resolved(verdict="settled", who="ann", why="history lost it"))
+    assert (Decimal(0), False) == (made.order.gap, made.order.unresolved)
+    made.take(shown(OrderStatus.CANCELLED, "0.9", at=60))
+    assert (Decimal("0.3"), True) == (made.order.gap, made.order.unresolved)
+    made.take(executed("e2", "0.3", at=60))
+    assert (Decimal(0), False) == (made.order.gap, made.order.unresolved)
+
+
+def test_execution_that_comes_after_all_takes_from_the_gap_that_a_person_accepted():
+    made = life(SENT, NEW, PART, SHOWN_FILLED)
+    made.take(Resolved(verdict="settled", who="ann", why="history lost it"))
+    made.take(executed("e2", "0.5", at=25))
+    assert Decimal("0.1") == made.order.conceded.qty
+    made.take(shown(OrderStatus.FILLED, "1.2", at=70, qty=Decimal("1.2")))
+    assert Decimal("0.2") == made.order.gap
+
+
+def test_rejected_order_that_trades_after_a_person_decided_is_a_contradiction_again():
+    made = in_state(OrderState.REJECTED)
+    made.take(PART)
+    made.take(Resolved(verdict="settled", who="ann", why="seen in the web"))
+    assert not made.order.unresolved
+    made.take(executed("e9", "0.1", at=90))
+    assert made.order.unresolved
+
+
 def test_order_that_a_person_resolved_settles_over_its_gap():
     made = life(SENT, shown(OrderStatus.PARTIALLY_FILLED, "0.4"), Broken(why="a handler crashed"))
     made.take(Resolved(verdict="cancelled", who="ann", why="support said so"), Settled(seq=-1))

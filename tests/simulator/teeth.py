@@ -83,8 +83,8 @@ TEETH: tuple[Tooth, ...] = (
         name="gap_not_pursued",
         what="executions that a watermark tells of are not asked for",
         path="hean/core/record.py",
-        old="return ZERO if self.gap_accepted else self.ledger.gap",
-        new="return ZERO",
+        old="        if self.conceded is None:\n            return self.ledger.gap\n",
+        new="        if self.conceded is None:\n            return ZERO\n",
     ),
     Tooth(
         name="funding_counted_as_fill",

@@ -154,6 +154,7 @@ class StreamActor(Boundary):
         self._buffer: list[Orders | Executions | Positions] = []
         self._catch_up: catchup.CatchUp | None = None
         self._catch_ups = 0
+        self._caught_by = 0
 
     def handle(self, message: Any) -> Any:
         match message:
@@ -275,6 +276,7 @@ class StreamActor(Boundary):
     def _start_catch_up(self) -> None:
         context = self._context
         self._catch_ups += 1
+        self._caught_by = self._session.generation
         mark = context.journal.mark(EXECUTIONS_MARK)
         since_ms = max(int(mark) - self._overlap_ms if mark else self._first_ms, self._first_ms)
         self._catch_up = catchup.begin(
@@ -292,10 +294,11 @@ class StreamActor(Boundary):
         )
 
     def _feed(self, reply: Reply) -> None:
-        if self._catch_up is None:
+        generation = self._session.generation
+        if self._catch_up is None or self._caught_by != generation:
+            # Its connection is gone, and the next one catches up with what that one missed too.
             return
         after = catchup.feed(self._catch_up, reply)
-        generation = self._session.generation
         match after:
             case catchup.CatchUp():
                 self._catch_up = after

@@ -10,7 +10,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from hean import DenyReason, EventType, OrderState
-from tests.scenarios.world import WAIT_S, World, await_event, await_nth, resting, signal
+from tests.scenarios.world import WAIT_S, World, await_event, await_nth, resting, signal, until
 
 DOWN = {"refuse_s": 60}
 
@@ -65,4 +65,23 @@ def test_s18_live_frames_of_the_catch_up_are_kept_and_do_not_overwrite_it(plain_
         assert [1, 1] == [world.fired("cut_private"), world.fired("delay_reply")]
         assert router.reconcile().equal
         assert OrderState.PARTIAL_FILL == ticket.state
+        world.assert_books_equal(router)
+
+
+def test_s18_answer_for_a_connection_that_is_gone_does_not_disturb_the_next(plain_world: World) -> None:
+    world = plain_world
+    exchange = world.exchange
+    with world.router() as router:
+        exchange.fault("delay_reply", {"endpoint": "execution/list", "category": "inverse"}, args={"ms": 500})
+        exchange.fault("cut_private")
+        until(lambda: world.fired("delay_reply"))
+        # The last answer of that catch-up arrives while the next connection waits for its login.
+        exchange.behaviour(session_ack_delay_ms=700)
+        exchange.fault("cut_private")
+        await_nth(router, "stream_AUTHENTICATING", 3)
+        await_nth(router, "stream_LIVE", 2)
+        states = [event.reason for event in router.events(0) if event.reason.startswith("stream_")]
+        assert [3, 2] == [states.count("stream_CONNECTING"), states.count("stream_BACKING_OFF")]
+        assert not [count for count in router.metrics if "crash" in repr(count)]
+        assert OrderState.FILLED == router.submit(signal("again")).wait(WAIT_S).outcome
         world.assert_books_equal(router)

@@ -170,6 +170,8 @@ class Laws:
                 self._fact(record.order_link_id, orjson.loads(record.body))
             elif record.kind == "quarantine":
                 self._spoiled += 1
+            elif record.kind == "event" and '"KILLSWITCH_' in record.body:
+                self.halted = orjson.loads(record.body)["type"] == EventType.KILLSWITCH_TRIGGERED
         for entry in batch.executions:
             theirs = self.their_exec(entry.exec_id)
             if theirs is None:
@@ -287,10 +289,6 @@ class Laws:
                 excused = event.reason == "duplicate_id" or self.world.power_cut
                 if not excused and self.their_order(link_id) is not None:
                     self.fail("events_agree_with_books", f"RISK_BLOCKED {link_id}: the exchange has it")
-            case EventType.KILLSWITCH_TRIGGERED:
-                self.halted = True
-            case EventType.KILLSWITCH_RESET:
-                self.halted = False
             case EventType.STATUS if event.reason.startswith("stream_"):
                 self._stream_changes(event.reason)
             case EventType.FUNDING:

@@ -210,8 +210,7 @@ class World:
         net.control("POST", "behaviour", {"ip_ban_ms": int(self.config["ban_silence_s"] * 1000)})
         if self.config["hedged"]:
             self.account.hedged.add(("linear", "BTCUSDT"))
-        if self.config["opening"] or self.config["hedged"]:
-            # An execution row does not name its position: that a symbol is hedged must be seen first.
+        if self.config["opening"]:
             args: Args = {"symbol": "BTCUSDT", "side": "Buy", "qty": "0.05"}
             if self.config["hedged"]:
                 args["position_idx"] = 1
@@ -346,7 +345,8 @@ class World:
             publish(events)
             if process.alive:
                 for event in events:
-                    self._tell(f"event {event.type}", **event_words(event))
+                    if self.story is not None:
+                        self._tell(f"event {event.type}", **event_words(event))
                     self.laws.event(event)
 
         plant.context.bus.publish = published  # type: ignore[method-assign,assignment]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise, product
-from math import fsum, sqrt
+from math import fsum, inf, sqrt
 from typing import Final, NamedTuple
 
 from attrs import frozen
@@ -178,7 +178,7 @@ def _best(scene: Scene, wish: Wish, others: Sequence[Route]) -> Route:
             cost += _shape_cost(scene, blocked, foreign, (source, target), samples)
             if best is not None and cost >= best[0]:
                 continue
-            cost += _traffic_cost(samples, others)
+            cost = _traffic_cost(samples, others, cost, inf if best is None else best[0])
             if best is not None and cost >= best[0]:
                 continue
             label_cost, label = _label_of(scene, wish, samples, others)
@@ -248,11 +248,13 @@ def _shape_cost(
     return cost
 
 
-def _traffic_cost(samples: Sequence[Point], others: Sequence[Route]) -> float:
-    cost = 0.0
+def _traffic_cost(samples: Sequence[Point], others: Sequence[Route], cost: float, most: float) -> float:
+    """A cost with that of what is near added; any that is not below `most` where it is not."""
     coarse = samples[::3]
     bounds = _bounds(samples).grown(2 * _NEAR)
     for other in others:
+        if cost >= most:
+            break
         cost += sum(_LABEL_ON_LINE for point in samples if other.label.holds(point))
         if not bounds.meets(other.bounds):
             continue
@@ -274,10 +276,15 @@ def _label_of(scene: Scene, wish: Wish, samples: Sequence[Point], others: Sequen
             cost += _LABEL_ON_HEAD
         cost += sum(_LABEL_ON_BOX for other in scene.boxes.values() if box.grown(3).meets(other))
         cost += sum(_LABEL_ON_BOX for other in scene.fixed if box.meets(other))
+        if best is not None and cost >= best[0]:
+            continue
         cost += sum(_LABEL_ON_FRAME for frame in scene.frames.values() if box.meets(frame) and not box.within(frame))
+        wider = box.grown(2)
         for route in others:
-            if box.grown(2).meets(route.label):
+            if wider.meets(route.label):
                 cost += _LABEL_ON_LABEL
+            if best is not None and cost >= best[0]:
+                break
             if box.meets(route.bounds):
                 cost += sum(_LABEL_ON_LINE for point in route.samples if box.holds(point))
         if best is None or cost < best[0]:

@@ -104,21 +104,19 @@ def diagram(desk: Desk, machine: str, form: str, order: str | None, out: Path | 
     """
     if order is not None and machine != "order":
         raise click.UsageError("--order highlights the order machine; expected hean diagram order --order ID")
+    if form == Format.PNG and out is None and (desk.form is not Form.TEXT or desk.terminal):
+        raise click.UsageError("a png is no text; use --out FILE, or a pipe")
     path = path_in(desk.path, order) if order is not None else ()
     picture = render(machine, Format(form), path)
     if out is not None:
         out.write_bytes(picture)
         desk.talk(f"wrote {out}")
     elif desk.form is not Form.TEXT:
-        if form == Format.PNG:
-            raise click.UsageError("a png is no text; use --out FILE")
         steps = [f"{move.before} {move.fact} {move.after}" for move in path]
         head = {"machine": machine, "format": form, "picture": picture.decode(), "path": steps}
         desk.put("hean.diagram/1", head)
     elif form != Format.PNG:
         desk.out.write(picture.decode())
-    elif desk.terminal:
-        raise click.UsageError("a terminal cannot show a png; use --out FILE")
     else:
         sys.stdout.buffer.write(picture)
     return Exit.DONE

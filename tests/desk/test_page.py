@@ -43,13 +43,19 @@ def page_of(journal: Path, asked: str) -> str:
     return page(head | {"records": len(lines), "duplicates": duplicates}, lines)
 
 
-def browser(path: Path, profile: Path, *options: str) -> str:
-    """What a headless browser makes of the page."""
+@pytest.fixture(scope="module")
+def filled(lived: Path) -> str:
+    """The page of an order that was filled."""
+    return page_of(lived, "filled")
+
+
+def browser(path: Path, profile: Path, shot: Path) -> str:
+    """What a headless browser makes of the page, as a document and as a picture."""
     assert CHROMIUM is not None
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--user-data-dir={profile}"]
-    done = subprocess.run(
-        [CHROMIUM, *flags, *options, path.as_uri()], capture_output=True, text=True, timeout=100, check=True
-    )
+    quiet = ["--disable-background-networking", "--no-first-run", "--disable-extensions", "--disable-sync"]
+    asked = ["--dump-dom", "--window-size=1040,1600", f"--screenshot={shot}", path.as_uri()]
+    done = subprocess.run([CHROMIUM, *flags, *quiet, *asked], capture_output=True, text=True, timeout=100, check=True)
     return done.stdout
 
 
@@ -60,24 +66,22 @@ def test_the_page_is_written_and_nothing_else_is(hean: Hean, tmp_path: Path):
     assert (tmp_path / "story.html").read_text().startswith("<!doctype html>")
 
 
-def test_the_page_needs_nothing_from_anywhere(journal: Path):
-    text = page_of(journal, "filled")
-    seen = Tags(text).seen
+def test_the_page_needs_nothing_from_anywhere(filled: str):
+    seen = Tags(filled).seen
     assert {"script", "link", "img", "iframe", "object", "video"}.isdisjoint(tag for tag, _ in seen)
     assert {"src", "href", "onload", "onerror"}.isdisjoint(name for _, attrs in seen for name in attrs)
-    assert "default-src 'none'" in text
-    assert not re.search(r"@import|url\(", text)
+    assert "default-src 'none'" in filled
+    assert not re.search(r"@import|url\(", filled)
 
 
-def test_it_has_the_timeline_the_path_and_the_raw_records_folded(journal: Path):
-    text = page_of(journal, "filled")
-    tags = [tag for tag, _ in Tags(text).seen]
+def test_it_has_the_timeline_the_path_and_the_raw_records_folded(filled: str):
+    tags = [tag for tag, _ in Tags(filled).seen]
     assert 2 == tags.count("svg")
-    assert "1. sent" in text
-    assert "settled" in text
+    assert "1. sent" in filled
+    assert "settled" in filled
     assert tags.count("details") == tags.count("summary") >= 6
-    assert not any("open" in attrs for tag, attrs in Tags(text).seen if tag == "details")
-    assert "retCode" in text
+    assert not any("open" in attrs for tag, attrs in Tags(filled).seen if tag == "details")
+    assert "retCode" in filled
 
 
 def test_each_line_is_a_dot_inside_the_picture():
@@ -112,7 +116,8 @@ def test_a_browser_shows_it_and_what_a_strategy_wrote_stays_text(
     ticket.wait(WAIT_S)
     path = tmp_path / "story.html"
     assert 0 == hean("trace", ticket.order_link_id, "--html", path).code
-    dom = browser(path, tmp_path / "profile", "--dump-dom")
+    shot = tmp_path / "story.png"
+    dom = browser(path, tmp_path / "profile", shot)
     assert f"<title>hean trace {ticket.order_link_id}</title>" in dom
     seen = Tags(dom).seen
     assert 2 == sum(tag == "svg" for tag, _ in seen)
@@ -120,7 +125,5 @@ def test_a_browser_shows_it_and_what_a_strategy_wrote_stays_text(
     assert "&lt;script&gt;" in dom
     assert "DUPLICATE of #" in dom
     assert "executed_part" in dom
-    shot = tmp_path / "story.png"
-    browser(path, tmp_path / "profile2", "--window-size=1040,1600", f"--screenshot={shot}")
     assert shot.read_bytes().startswith(b"\x89PNG")
     assert shot.stat().st_size > 20_000

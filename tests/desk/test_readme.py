@@ -34,7 +34,8 @@ def test_the_example_shows_a_fill_whose_trace_is_found_and_which_is_stopped(rout
     assert first.startswith("CLOSED FILLED ")
     assert first.endswith(" 0.001")
     assert any(line.startswith("ORDER_FILLED ") for line in events)
-    hean = hean_in(router_env)
+    # What a kill waits for at its end is that nobody's request can be taken any more: this and a second.
+    hean = hean_in(router_env | {"HEAN_BYBIT__RECV_WINDOW_MS": "500"})
     assert "FILLED" in hean("trace", "2026-11-22T10:00").out
     assert 0 == hean("kill", "--flatten").code
 

@@ -21,7 +21,7 @@ from hean.actors.clock import ExchangeClock
 from hean.actors.commands import Commands
 from hean.actors.context import Addresses, Context, Gate, Observe
 from hean.actors.external import ExternalActor
-from hean.actors.gateway import HALT_MARK, Express, GatewayActor
+from hean.actors.gateway import Express, GatewayActor
 from hean.actors.messages import Adopt
 from hean.actors.operator import OperatorActor
 from hean.actors.portfolio import PortfolioActor, adopted
@@ -45,6 +45,7 @@ from hean.core.session_facts import StartRequested
 from hean.core.session_record import SessionPolicy
 from hean.core.types import EventType, FindingKind
 from hean.journal import Batch, Journal, Record
+from hean.journal.marks import HALT_MARK
 from hean.settings import Settings
 from hean.setup import Setup
 

@@ -30,8 +30,8 @@ from hean.core.replies import said
 from hean.core.types import Category, Instrument, Ms, PositionRow
 from hean.errors import AuthRefused, RemoteError
 from hean.journal import Batch, Journal
+from hean.journal.marks import FIRST_MARK
 
-FIRST_MARK = "first_start_ms"
 """Exchange time of a journal's first start; nothing older is ours."""
 _PAUSE_S = 0.2
 

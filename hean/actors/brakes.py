@@ -8,9 +8,7 @@ from hean.core import plain
 from hean.core.breaker_facts import HaltAsked
 from hean.core.types import Category, Event, EventType, Reaction
 from hean.journal import Journal
-
-FROZEN_MARK = "frozen_symbols"
-"""Symbols that a person has to look at, and why; journalled, so that a restart does not lift it."""
+from hean.journal.marks import FROZEN_MARK
 
 
 def freeze(context: Context, category: Category, symbol: str, why: str) -> None:

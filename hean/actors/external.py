@@ -37,9 +37,7 @@ from hean.core.types import (
     Source,
 )
 from hean.journal import Batch, ExecutionKey, OrderEntry, ParkedEntry
-
-FOREIGN_MARK = "foreign_orders"
-"""Foreign orders that are open or ended a moment ago; journalled, for an execution row does not name its parent."""
+from hean.journal.marks import FOREIGN_MARK
 
 # Ended ones are kept for executions that come late; beyond this many the oldest are dropped.
 MAX_ENDED = 200

@@ -14,7 +14,6 @@ from typing import Any, assert_never
 from attrs import frozen
 
 from hean.actors.boundary import Boundary
-from hean.actors.brakes import FROZEN_MARK
 from hean.actors.clock import ExchangeClock
 from hean.actors.context import Context
 from hean.actors.messages import Answered, Ping, Send, SpreadHalt, Withdraw
@@ -27,12 +26,10 @@ from hean.core.clock import ClockFinding
 from hean.core.guard import ALL, GoSilent, Guard, Probe, Speak, Tell, WakeBreaker, Wish
 from hean.core.session_facts import StartRequested, StopRequested
 from hean.core.types import Category, Event, EventType, Ms
+from hean.journal.marks import FROZEN_MARK, HALT_MARK
 
 # Cancels never wait behind anything; a look-up is what an unknown outcome waits for; creates are the most patient.
 _PRIORITY = (Group.CANCEL, Group.AMEND, Group.QUERY, Group.PUBLIC, Group.CREATE, Group.SETTING)
-
-HALT_MARK = "halted"
-"""Why everything is halted, "" when it is not; journalled, so that a restart does not lift it."""
 
 # Source: Bybit V5 docs, error: 10002, the timestamp is outside the window; the request was not executed.
 TIMESTAMP_REFUSED = 10002

@@ -21,7 +21,6 @@ from attrs import frozen
 from hean.actors.boundary import Boundary
 from hean.actors.commands import Commands
 from hean.actors.context import Context
-from hean.actors.gateway import HALT_MARK
 from hean.actors.messages import Ping
 from hean.actors.registry import Slot
 from hean.core import plain
@@ -30,8 +29,8 @@ from hean.core.facts import CancelAsked, Resolved
 from hean.core.types import ZERO, Category, Decision, Ms, OrderState, PositionRow, PositionSnapshot, Side
 from hean.errors import JournalError
 from hean.journal import Batch, Brake, Command, CommandAnswer, Record, pulled_brake, release_brake
+from hean.journal.marks import HALT_MARK, PULSE_MARK
 
-PULSE_MARK: Final = "pulse"
 """How the router is, written over at each pulse; beside the audit chain."""
 
 POLL_MS: Final = 250

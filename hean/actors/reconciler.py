@@ -29,13 +29,14 @@ from hean.actors.messages import (
     StreamChanged,
 )
 from hean.actors.ports import Mailbox
-from hean.actors.routing import EXECUTIONS_MARK, deliver, held_symbols, unknown
+from hean.actors.routing import deliver, held_symbols, unknown
 from hean.core import catchup, reconcile
 from hean.core.calls import Quarantine
 from hean.core.reconcile_record import Comparison, Holdings, Policies, Report, Suspects
 from hean.core.types import Event, EventType, Finding, FindingKind, Ms, Reaction, Source
 from hean.errors import JournalError
 from hean.journal import Batch
+from hean.journal.marks import EXECUTIONS_MARK
 
 # A pass ends after this many pictures, whatever is still in doubt; the next timer goes on.
 MAX_LOOKS = 8

@@ -12,12 +12,6 @@ from hean.core.foreign import is_piece
 from hean.core.types import Category, Execution, Ms, OrderRow, OrderState, Source
 from hean.journal import Batch
 
-EXECUTIONS_MARK = "executions_seen_ms"
-"""
-Exchange time up to which every execution is in the journal; journalled.
-
-Moved by a complete list of which the journal has every row, never by what was only told to somebody.
-"""
 DUPLICATES_TOLD = 200
 """Of the executions that a catch-up brings again, so many of the newest have a line in the journal, for the trace."""
 _SHOWN = frozenset({OrderState.ACKNOWLEDGED, OrderState.PARTIAL_FILL})

@@ -10,7 +10,7 @@ from hean.actors.boundary import Boundary
 from hean.actors.context import Context
 from hean.actors.messages import Answered, Ping, PositionsSeen, Send, Spoiled, StreamChanged
 from hean.actors.ports import Mailbox, Point, Socket, Sockets
-from hean.actors.routing import EXECUTIONS_MARK, deliver, held_symbols, merge
+from hean.actors.routing import deliver, held_symbols, merge
 from hean.bybit.codec import (
     AuthAck,
     Executions,
@@ -53,10 +53,14 @@ from hean.core.session_facts import (
 from hean.core.session_record import Session, SessionPolicy
 from hean.core.types import Event, EventType, Ms, Source
 from hean.errors import JournalError
+from hean.journal.marks import EXECUTIONS_MARK
 
 STOP_S = 2.0
 """A reader that was told to close ends at once; one that does not is a daemon thread."""
 
+
+# What a LIVE stream's actor need not see: rows, and frames that only show that somebody is there.
+_STRAIGHT = (Orders, Executions, Positions, Other)
 
 SIGN_OF_LIFE_MS = 1_000
 """Rows that go straight tell the silence watchdog this often; it waits for many times as long."""
@@ -89,11 +93,13 @@ class Ear:
         """Take what a reader says of its connection."""
         if isinstance(message, Received) and message.generation == self.live_generation:
             frame = message.frame
-            if isinstance(frame, Orders | Executions | Positions):
+            if isinstance(frame, _STRAIGHT):
                 now_ms = self._context.now_ms()
                 if now_ms - self._told_ms >= SIGN_OF_LIFE_MS:
                     self._told_ms = now_ms
                     self._mailbox.tell(FrameSeen(generation=message.generation))
+                if isinstance(frame, Other):
+                    return
                 try:
                     route(self._context, frame)
                 except Exception:  # noqa: BLE001 - the actor meets it again, where a crash is handled

@@ -12,6 +12,7 @@ from hean.desk.desk import Desk, Row
 from hean.desk.exits import Exit
 from hean.desk.paper import Column, Paper
 from hean.errors import ConfigError, JournalError, RemoteError
+from hean.journal.marks import HALT_MARK
 
 if TYPE_CHECKING:
     from hean.core.types import Denial, Instrument, OrderRequest, Signal
@@ -104,7 +105,7 @@ class _Checking:
 
         try:
             with self._desk.view() as view:
-                entry, halted = view.order(self.head["order_link_id"]), view.mark("halted") or ""
+                entry, halted = view.order(self.head["order_link_id"]), view.mark(HALT_MARK) or ""
         except JournalError as error:
             self._step("journal", _SKIPPED, str(error))
             self._step("halt", _SKIPPED, "no journal")

@@ -34,6 +34,7 @@ from hean.desk.handshake import shake
 from hean.desk.read import clock, seconds
 from hean.errors import ConfigError, JournalError
 from hean.journal import JournalView, holder_of, pulled_brake
+from hean.journal.marks import HALT_MARK
 from hean.settings import Entry, Settings, settings_file
 
 PASS: Final = "pass"  # noqa: S105 - no password
@@ -313,7 +314,7 @@ class Checkup:
         why = f"{brake.who}: {brake.why}" if brake is not None else ""
         if not why and path.exists():
             with self._desk.view() as view:
-                why = view.mark("halted") or ""
+                why = view.mark(HALT_MARK) or ""
         if why:
             return Check(name="halt", verdict=WARN, detail=f"halted: {why}", fix="look why, then hean resume")
         return Check(name="halt", verdict=PASS, detail="not halted")

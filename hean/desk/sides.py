@@ -13,8 +13,6 @@ from typing import Final
 from attrs import evolve, frozen
 
 from hean.actors.books import Key, restore_books
-from hean.actors.external import FOREIGN_MARK
-from hean.actors.routing import EXECUTIONS_MARK
 from hean.core import catchup, plain, reconcile
 from hean.core.catchup import CatchUp, Picture, Unfinished
 from hean.core.foreign import ForeignOrders
@@ -26,7 +24,7 @@ from hean.desk.exchange import Exchange, pause
 from hean.desk.read import snapshot_of
 from hean.errors import JournalError, RemoteError
 from hean.journal import JournalView
-from hean.setup import FIRST_MARK
+from hean.journal.marks import EXECUTIONS_MARK, FIRST_MARK, FOREIGN_MARK
 
 # From a suspicion to the next look: what is merely on its way has arrived by then.
 _AGAIN_S: Final = 0.7

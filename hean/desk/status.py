@@ -11,6 +11,7 @@ from hean.desk.exits import Exit
 from hean.desk.paper import Column, Paper
 from hean.desk.read import order_row, seconds
 from hean.journal import JournalView, holder_of, pulled_brake
+from hean.journal.marks import HALT_MARK, PULSE_MARK
 
 # The pulse is written every second; a router that misses this many hangs, or its journal does.
 _SILENT_MS: Final = 5_000
@@ -33,11 +34,11 @@ def status(desk: Desk) -> int:
 def _read(desk: Desk, view: JournalView) -> Row:
     now_ms = desk.now_ms()
     pid = holder_of(desk.path)
-    told = view.mark("pulse")
+    told = view.mark(PULSE_MARK)
     pulse: dict[str, Any] = json.loads(told) if told else {}
     fresh = pid is not None and bool(pulse) and now_ms - pulse["at_ms"] <= _SILENT_MS
     brake = pulled_brake(desk.path)
-    halted_why = view.mark("halted") or ""
+    halted_why = view.mark(HALT_MARK) or ""
     orders = [order_row(entry) for entry in view.unsettled_orders()]
     unresolved = [row for row in orders if row["unresolved"]]
     oldest_ms = min((row["updated_ms"] for row in unresolved), default=None)

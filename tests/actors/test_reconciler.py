@@ -28,7 +28,6 @@ from hean.actors.reconciler import (
     ReconcilerActor,
     Soon,
 )
-from hean.actors.routing import EXECUTIONS_MARK
 from hean.core.calls import Page, Quarantine, QueryExecutions, QueryOrders, Reply, Verdict, VerdictKind
 from hean.core.foreign import ForeignOrder
 from hean.core.reconcile_record import Policies, Report
@@ -48,6 +47,7 @@ from hean.core.types import (
     Side,
 )
 from hean.journal import Batch, ExecutionEntry
+from hean.journal.marks import EXECUTIONS_MARK
 from tests.actors.stage import Box, Stage
 
 THERE_MS = 1_000_000

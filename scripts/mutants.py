@@ -4,23 +4,29 @@ Change the machines one small thing at a time, and see that a test of theirs not
 `python scripts/mutants.py hean/core/step.py` makes every mutant of that module (cosmic-ray's operators, and two of
 ours: a statement dropped, a keyword argument dropped), runs the module's own tests on each in a copy of the tree, and
 lists those that survive. A survivor that `scripts/mutants.md` explains is known; one that it does not explain is a hole
-in the tests, and the exit code is 1.
+in the tests, and the exit code is 1. What became of each mutant is kept, so a run that was cut goes on where it was.
 """
 
 from __future__ import annotations
 
+import hashlib
+import importlib
+import json
 import os
 import random
+import re
+import resource
 import shutil
-import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import click
+import pytest
 from attrs import frozen
 from cosmic_ray.ast import get_ast
 from cosmic_ray.mutating import mutate_code
@@ -31,24 +37,27 @@ from parso.python.tree import Keyword
 ROOT = Path(__file__).parent.parent
 KNOWN = Path(__file__).parent / "mutants.md"
 
-# A module's own tests, the fast ones first: most mutants die there.
-STEPS = tuple(f"tests/core/test_{name}.py" for name in ("step", "doubt", "evidence", "commands", "draft"))
+# A module's own tests, the cheap and telling ones first: most mutants die there.
+STEPS = tuple(f"tests/core/test_{name}.py" for name in ("step", "commands", "doubt", "evidence", "draft"))
+WHOLE = ("tests/core/test_order.py", "tests/core/test_order_races.py", "tests/core/test_order_properties.py")
 TESTS = {
-    "hean/core/order.py": (*STEPS, "tests/core/test_order.py"),
+    "hean/core/order.py": (*STEPS, *WHOLE),
+    "hean/core/position.py": ("tests/core/test_position.py", "tests/core/test_position_chart.py"),
     **{
-        f"hean/core/{name}.py": (
-            f"tests/core/test_{name}.py",
-            *STEPS,
-            "tests/core/test_order_properties.py",
-            "tests/core/test_order.py",
-        )
+        f"hean/core/{name}.py": (f"tests/core/test_{name}.py", *STEPS, *WHOLE)
         for name in ("step", "doubt", "evidence", "commands", "draft")
     },
-    "hean/core/position.py": ("tests/core/test_position.py",),
+    "hean/core/record.py": ("tests/core/test_record.py", *STEPS, *WHOLE),
+    "hean/core/ledger.py": ("tests/core/test_ledger.py", *STEPS, *WHOLE),
+    "hean/core/holding.py": ("tests/core/test_holding.py", "tests/core/test_position.py"),
 }
+# The judge of the flat engine is slow, and it shares every mutant with it.
+DESELECTED = "tests/core/test_order.py::test_both_engines"
 COPIED = ("hean", "tests", "pyproject.toml", "setup.cfg")
-# Killed by hanging. The slowest of the test files above takes a fraction of it on an idle machine.
-TIMEOUT_S = 240
+# Killed by hanging: processor seconds, several times what all of a module's tests take.
+LIMIT_S = 90
+# What hean and the tests are built on; imported once, before the first fork.
+PRELOADED = ("attrs", "cattrs", "click", "hypothesis", "hypothesis.stateful", "orjson", "pytest", "statemachine")
 
 OPERATORS = (
     "AddNot",
@@ -177,35 +186,105 @@ def _described(path: str, source: str, changed: str) -> Mutant:
     return Mutant(path=path, number=number + 1, before=old[number].strip(), after=new[number].strip(), source=changed)
 
 
-def survives(mutant: Mutant, copy: Path, tests: Sequence[str]) -> bool:
-    """Run the tests on a mutant, in a process of its own: forked, so that what is not ours is imported once."""
+def killer_of(mutant: Mutant, copy: Path, tests: Sequence[str]) -> str:
+    """
+    Run the tests on a mutant, in a process of its own: forked, so that what is not ours is imported once.
+
+    Returns:
+        The test that failed first; "" where all pass.
+    """
     (copy / mutant.path).write_text(mutant.source)
+    child, told = _fork(copy, tests)
+    with os.fdopen(told) as pipe:
+        words = pipe.read().splitlines()
+    _, status = os.waitpid(child, 0)
+    return words[0] if words else "" if status == 0 else f"signal or exit {os.waitstatus_to_exitcode(status)}"
+
+
+def _fork(copy: Path, tests: Sequence[str]) -> tuple[int, int]:
+    read, write = os.pipe()
     child = os.fork()
-    if child == 0:
-        os.setsid()
-        os.chdir(copy)
-        sys.path.insert(0, str(copy))
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, 1)
-        os.dup2(null, 2)
-        import pytest  # noqa: PLC0415 - its plugins must see the copy, not us
+    if child:
+        os.close(write)
+        return child, read
+    resource.setrlimit(resource.RLIMIT_CPU, (LIMIT_S, LIMIT_S))
+    os.chdir(copy)
+    sys.path.insert(0, str(copy))
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.dup2(null, 2)
+    options = ["-x", "-q", "--noconftest", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:xdist"]
+    for path in dict.fromkeys(tests):
+        if code := pytest.main([*options, "--deselect", DESELECTED, path], plugins=[_Teller(write)]):
+            os.write(write, f"{path}\n".encode())
+            os._exit(int(code))
+    os._exit(0)
 
-        options = ["-x", "-q", "--noconftest", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:xdist"]
-        # The judge of the flat engine is slow, and it shares every mutant with it.
-        os._exit(int(pytest.main([*options, "--deselect", "tests/core/test_order.py::test_both_engines", *tests])))
-    return _code_of(child) == 0
+
+class _Teller:
+    """A plugin of pytest that tells which test failed."""
+
+    def __init__(self, pipe: int) -> None:
+        self._pipe = pipe
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        if report.failed:
+            os.write(self._pipe, f"{report.nodeid}\n".encode())
 
 
-def _code_of(child: int) -> int:
-    deadline = time.monotonic() + TIMEOUT_S
-    while time.monotonic() < deadline:
-        pid, status = os.waitpid(child, os.WNOHANG)
-        if pid:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.02)
-    os.killpg(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return -1
+class Session:
+    """
+    What became of each mutant, in a file: a run that was cut goes on where it was.
+
+    A killed mutant counts as killed while the test that killed it is there; a survivor is tried again once a test of
+    its module, or anything that one imports, has changed. Without the file everything is tried.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        lines = path.read_text().splitlines() if path.exists() else []
+        self._rows = {row["mutant"]: row for row in map(json.loads, lines)}
+
+    def killer_of(self, mutant: Mutant, tests: Sequence[str]) -> str | None:
+        """Which test killed it, or "" where it survived them all; None where it is to be tried."""
+        row = self._rows.get(_sha(mutant.source), {"killer": None, "digest": ""})
+        killer: str | None = row["killer"]
+        if killer:
+            path, _, name = killer.partition("::")
+            there = (ROOT / path).exists() and f"def {name.partition('[')[0]}(" in (ROOT / path).read_text()
+            return killer if there or not name else None
+        return killer if row["digest"] == digest_of(mutant.path, tests) else None
+
+    def remember(self, mutant: Mutant, tests: Sequence[str], killer: str) -> None:
+        """Write down what became of it."""
+        row = {"mutant": _sha(mutant.source), "digest": digest_of(mutant.path, tests), "killer": killer}
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("a") as file:
+            file.write(json.dumps({**row, "path": mutant.path, "line": mutant.number}) + "\n")
+
+
+@cache
+def digest_of(path: str, tests: Sequence[str]) -> str:
+    """Of the tests of a module and everything of ours that they import, but for the module itself."""
+    found: set[str] = set()
+    left = list(tests)
+    while left:
+        name = left.pop()
+        if name in found or not (ROOT / name).exists():
+            continue
+        found.add(name)
+        for module, names in _IMPORT.findall((ROOT / name).read_text()):
+            base = module.replace(".", "/")
+            left += [f"{base}.py", *(f"{base}/{part}.py" for part in _WORD.findall(names))]
+    return _sha("".join((ROOT / name).read_text() for name in sorted(found - {path})))
+
+
+_IMPORT = re.compile(r"^from ((?:hean|tests)[\w.]*) import (\([^)]*\)|.*)$", re.MULTILINE)
+_WORD = re.compile(r"\w+")
+
+
+def _sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def known() -> set[tuple[str, str, str]]:
@@ -228,35 +307,59 @@ def _row(mutant: Mutant) -> str:
 @click.option("--sample", type=click.IntRange(min=1), help="Try only so many of each module, chosen by --seed.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--lines", default="", help="Only mutants of these lines of the module: FIRST-LAST.")
-def main(paths: tuple[str, ...], sample: int | None, seed: int, lines: str) -> None:
+@click.option("--session", type=click.Path(path_type=Path), default=ROOT / "build" / "mutants.jsonl", show_default=True)
+def main(paths: tuple[str, ...], sample: int | None, seed: int, lines: str, session: Path) -> None:
     """Mutate PATHS (all machines unless told) and list the mutants that no test kills."""
-    explained = known()
-    holes = 0
+    kept, holes = Session(session), 0
+    for name in PRELOADED:
+        importlib.import_module(name)
     with tempfile.TemporaryDirectory(prefix="mutants-") as directory:
-        sys.dont_write_bytecode = True
         copy = Path(directory)
         _copy_tree(copy)
         for path in paths or sorted(TESTS):
-            mutants = mutants_of(path)
-            if lines:
-                first, _, last = lines.partition("-")
-                mutants = [mutant for mutant in mutants if int(first) <= mutant.number <= int(last)]
-            if sample is not None and sample < len(mutants):
-                mutants = random.Random(seed).sample(mutants, sample)
-            started, survivors = time.monotonic(), []
-            for mutant in mutants:
-                if survives(mutant, copy, TESTS[path]):
-                    survivors.append(mutant)
-                    print(f"{_row(mutant)} line {mutant.number}", flush=True)
-            (copy / path).write_text((ROOT / path).read_text())
-            unexplained = [mutant for mutant in survivors if mutant.key not in explained]
-            holes += len(unexplained)
-            print(
-                f"{path}: {len(mutants)} mutants, {len(mutants) - len(survivors)} killed, {len(survivors)} survived, "
-                f"{len(unexplained)} unexplained, {time.monotonic() - started:.0f} s",
-                flush=True,
-            )
+            holes += _try_module(path, copy, kept, lambda mutants: _chosen(mutants, sample, seed, lines))
     sys.exit(1 if holes else 0)
+
+
+def _chosen(mutants: list[Mutant], sample: int | None, seed: int, lines: str) -> list[Mutant]:
+    if lines:
+        first, _, last = lines.partition("-")
+        mutants = [mutant for mutant in mutants if int(first) <= mutant.number <= int(last)]
+    if sample is not None and sample < len(mutants):
+        mutants = random.Random(seed).sample(mutants, sample)
+    return mutants
+
+
+def _try_module(path: str, copy: Path, kept: Session, choose: Callable[[list[Mutant]], list[Mutant]]) -> int:
+    """Try a module's mutants, tell what came of them, and return how many survivors nobody explains."""
+    tests, source = TESTS[path], (ROOT / path).read_text()
+    unharmed = Mutant(path=path, number=0, before="", after="", source=source)
+    # This run also leaves the compiled files that the others use; the module's own would be taken for a mutant's.
+    sys.dont_write_bytecode = False
+    if failed := killer_of(unharmed, copy, tests):
+        raise click.ClickException(f"{path}: {failed} fails without any mutant; mend it first")
+    sys.dont_write_bytecode = True
+    for compiled in (copy / path).parent.glob(f"__pycache__/{Path(path).stem}.*.pyc"):
+        compiled.unlink()
+    started, survivors = time.monotonic(), []
+    mutants = choose(mutants_of(path))
+    for mutant in mutants:
+        killer = kept.killer_of(mutant, tests)
+        if killer is None:
+            killer = killer_of(mutant, copy, tests)
+            kept.remember(mutant, tests, killer)
+        if not killer:
+            survivors.append(mutant)
+            print(f"{_row(mutant)} line {mutant.number}", flush=True)
+    (copy / path).write_text(source)
+    explained = known()
+    unexplained = [mutant for mutant in survivors if mutant.key not in explained]
+    print(
+        f"{path}: {len(mutants)} mutants, {len(mutants) - len(survivors)} killed, {len(survivors)} survived, "
+        f"{len(unexplained)} unexplained, {time.monotonic() - started:.0f} s",
+        flush=True,
+    )
+    return len(unexplained)
 
 
 def _copy_tree(copy: Path) -> None:

@@ -9,7 +9,6 @@ Source: Bybit V5 docs, guide (authentication) and websocket/wss-authentication.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import re
 from typing import Final
@@ -118,4 +117,4 @@ def request_headers(
 
 
 def _hmac(credentials: Credentials, text: str) -> str:
-    return hmac.new(credentials.api_secret.encode(), text.encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(credentials.api_secret.encode(), text.encode(), "sha256").hex()

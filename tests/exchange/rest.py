@@ -5,6 +5,7 @@ The order of the checks: key known, clock, signature, permission, rate, paramete
 Source: Bybit V5 docs, guide; the order itself is not documented.
 """
 
+import functools
 import hmac
 from collections.abc import Callable
 from urllib.parse import parse_qsl
@@ -198,7 +199,7 @@ class Rest:
     @staticmethod
     def _params(request: Request) -> tuple[Json, bool]:
         if request.method == "GET":
-            return dict(parse_qsl(request.query, keep_blank_values=True)), True
+            return dict(read_query(request.query)), True
         try:
             params = orjson.loads(request.body) if request.body else {}
         except orjson.JSONDecodeError:
@@ -361,6 +362,14 @@ class Rest:
             if answer.bare:
                 body = {"retCode": 0, "retMsg": answer.message}
         return Reply(status, headers, orjson.dumps(body))
+
+
+@functools.lru_cache(maxsize=4096)
+def read_query(text: str) -> tuple[tuple[str, str], ...]:
+    """
+    Names and values of a query; the same questions are asked over and over.
+    """
+    return tuple(parse_qsl(text, keep_blank_values=True))
 
 
 def request_facts(channel: str, name: str, api_key: str, params: Json) -> dict[str, str | tuple[str, ...]]:

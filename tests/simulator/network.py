@@ -105,7 +105,7 @@ class Net:
     def delay_ms(self) -> int:
         weather = self.weather
         delay_ms = weather.least_ms + int(self._unit() * (weather.spread_ms + 1))
-        return delay_ms + weather.spike_ms if self.strikes("spike") else delay_ms
+        return delay_ms + weather.spike_ms if weather.spike and self.strikes("spike") else delay_ms
 
     # The engine.
 
@@ -426,20 +426,23 @@ class SimPool:
         self.in_flight += 1
         deadline_ms = kernel.now_ms + int(timeout_s * 1000)
         settled = False
+        deadline = 0
 
         def settle(reply: Reply) -> None:
             nonlocal settled
             if not settled and process.alive:
                 settled = True
                 self.in_flight -= 1
+                if kernel.now_ms < deadline_ms:
+                    kernel.drop(deadline)
                 answer(reply)
 
-        def fail(due_ms: int, phase: Phase, why: str, sent_ms: Ms | None) -> None:
+        def fail(due_ms: int, phase: Phase, why: str, sent_ms: Ms | None) -> int:
             def late() -> None:
                 verdict = classify(channel=Channel.REST, group=group_of(call), phase=phase, ret_msg=why)
                 settle(Reply(call=call, verdict=verdict, sent_ms=sent_ms, received_ms=process.now_ms()))
 
-            kernel.at(min(due_ms, deadline_ms), late)
+            return kernel.at(min(due_ms, deadline_ms), late)
 
         if net.strikes("unreachable"):
             fail(kernel.now_ms + net.delay_ms(), Phase.BEFORE_SEND, "ConnectionRefusedError", None)
@@ -448,7 +451,7 @@ class SimPool:
         sent_ms = process.now_ms()
         if isinstance(call, CreateOrder):
             net.on_create(call.request.order_link_id, "rest")
-        fail(deadline_ms, Phase.AFTER_SEND, "DeadlinePassed", sent_ms)
+        deadline = fail(deadline_ms, Phase.AFTER_SEND, "DeadlinePassed", sent_ms)
         if net.strikes("lost_there"):
             fail(kernel.now_ms + 2 * net.delay_ms(), Phase.AFTER_SEND, "ConnectionResetError", sent_ms)
             return

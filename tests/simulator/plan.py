@@ -81,9 +81,10 @@ def plan_of(seed: int) -> Plan:
     """The plan of a seed."""
     draw = Draw(f"plan {seed}")
     config = _config(draw)
-    length_ms = draw.whole(4, 25) * SECOND
+    # Most worlds are small: a law that breaks does so with a few orders, and more worlds are seen in the same time.
+    length_ms = draw.weighted({draw.whole(3, 9): 3, draw.whole(9, 25): 1}) * SECOND
     actions: list[Action] = []
-    orders = draw.whole(1, 9)
+    orders = draw.weighted({1: 3, 2: 4, 3: 3, 5: 2, 9: 1})
     for n in range(orders):
         _order(draw, n, length_ms, config, actions)
     for _ in range(draw.weighted({0: 2, 1: 3, 2: 3, 3: 2, 5: 2, 8: 1})):
@@ -140,7 +141,7 @@ def _config(draw: Draw) -> Args:
         "spread_ms": spread_ms,
         "behaviour": _behaviour(draw),
         "limits": draw.one(("bybit", "bybit", "none")),
-        "finale": draw.weighted({"": 5, "close": 3, "restart": 2}),
+        "finale": draw.weighted({"": 7, "close": 2, "restart": 1}),
     }
 
 

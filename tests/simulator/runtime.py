@@ -9,13 +9,14 @@ Whoever waits for a future lets everything else go on meanwhile, as a thread tha
 from __future__ import annotations
 
 import contextlib
+import functools
 import heapq
 import queue
 import random
 import sys
 from collections import deque
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import pykka
 from pykka._envelope import Envelope
@@ -39,10 +40,13 @@ class Deadlock(AssertionError):
     """Somebody waits for an answer that cannot come."""
 
 
-class SimFuture(pykka.Future[Any]):
-    """A future whose `get` runs the simulation until it is answered; each process has a class of its own."""
+_IN_VAIN = contextlib.suppress(Killed)
 
-    process: ClassVar[Process]
+
+class SimFuture(pykka.Future[Any]):
+    """A future whose `get` runs the simulation until it is answered; its process is that of whoever is asked."""
+
+    process: Process | None = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,6 +61,7 @@ class SimFuture(pykka.Future[Any]):
             return super().get(timeout=timeout)
         except NotImplementedError:
             pass
+        assert self.process is not None, "nobody was asked"
         self.process.await_answer(self, timeout)
         assert self._result is not None
         value, exc_info = self._result
@@ -97,7 +102,7 @@ class SimMailbox:
         self.put(Envelope(message))
 
     def ask(self, message: object, timeout_s: float) -> object:
-        future = self._process.future()
+        future = SimFuture()
         self.put(Envelope(message, reply_to=future))
         try:
             return future.get(timeout=timeout_s)
@@ -123,6 +128,8 @@ class SimMailbox:
     # pykka's side.
 
     def put(self, envelope: Envelope[Any], /) -> None:
+        if isinstance(envelope.reply_to, SimFuture):
+            envelope.reply_to.process = self._process
         if self._process.alive:
             self._queue.append(envelope)
             self._process.kernel.stir(self)
@@ -135,6 +142,11 @@ class SimMailbox:
 
     def empty(self) -> bool:
         return not self._queue
+
+    def host(self, actor: pykka.Actor) -> None:
+        """Let this actor live here: its loop begins at some later turn."""
+        self.actor, self.started = actor, False
+        self._process.kernel.stir(self)
 
     @property
     def ready(self) -> bool:
@@ -183,12 +195,24 @@ class Kernel:
         self._unit = rng.random
         self._heap: list[tuple[int, float, int, Event]] = []
         self._planned = 0
+        self._dropped: set[int] = set()
         self._stirred: dict[SimMailbox, None] = {}
 
-    def at(self, due_ms: int, event: Event) -> None:
-        """Let that happen then; what is due at the same time happens in the seed's order."""
+    def at(self, due_ms: int, event: Event) -> int:
+        """
+        Let that happen then; what is due at the same time happens in the seed's order.
+
+        Returns:
+            its number, for `drop`.
+        """
         self._planned += 1
-        heapq.heappush(self._heap, (max(due_ms, self.now_ms), self._unit(), self._planned, event))
+        due_ms = max(self.now_ms, due_ms)
+        heapq.heappush(self._heap, (due_ms, self._unit(), self._planned, event))
+        return self._planned
+
+    def drop(self, number: int) -> None:
+        """Let that not happen any more; it has not happened yet."""
+        self._dropped.add(number)
 
     def stir(self, mailbox: SimMailbox) -> None:
         """That mailbox may have something to do."""
@@ -205,8 +229,11 @@ class Kernel:
 
         Never beyond `until_ms`, and not always what came first: threads overtake each other.
         """
-        ready = self._ready()
-        due_ms = self._heap[0][0] if self._heap else until_ms + 1
+        ready = self._ready() if self._stirred else ()
+        heap = self._heap
+        while heap and heap[0][2] in self._dropped:
+            self._dropped.remove(heapq.heappop(heap)[2])
+        due_ms = heap[0][0] if heap else until_ms + 1
         overtaken = self.lag and ready and due_ms <= min(until_ms, self.now_ms + 50) and self._unit() < self.lag
         if ready and not overtaken:
             mailbox = ready[int(self._unit() * len(ready))] if len(ready) > 1 else ready[0]
@@ -218,9 +245,9 @@ class Kernel:
             if not mailbox.ready:
                 self._stirred.pop(mailbox, None)
         elif due_ms <= until_ms:
-            due_ms, _, _, event = heapq.heappop(self._heap)
+            event = heapq.heappop(heap)[3]
             self.now_ms = max(self.now_ms, due_ms)
-            with contextlib.suppress(Killed):
+            with _IN_VAIN:
                 event()
         else:
             return False
@@ -238,14 +265,37 @@ class Kernel:
                 return
 
     def _ready(self) -> list[SimMailbox]:
-        ready = []
-        for mailbox in list(self._stirred):
+        ready, over = [], []
+        for mailbox in self._stirred:
             if not mailbox.ready:
                 if not mailbox.busy:
-                    del self._stirred[mailbox]
+                    over.append(mailbox)
             elif not self.held or self.held.get(mailbox.name, 0) <= self.now_ms:
                 ready.append(mailbox)
+        for mailbox in over:
+            del self._stirred[mailbox]
         return ready
+
+
+@functools.cache
+def simulated(actor: type[pykka.ThreadingActor]) -> type[pykka.ThreadingActor]:
+    """The same class, on one thread."""
+
+    class Simulated(actor):  # type: ignore[valid-type,misc]
+        @staticmethod
+        def _create_actor_inbox() -> Any:
+            # Boundary puts its mailbox in the place of this one.
+            return None
+
+        @staticmethod
+        def _create_future() -> Any:
+            return SimFuture()
+
+        def _start_actor_loop(self) -> None:
+            self.actor_inbox.host(self)
+
+    Simulated.__name__ = Simulated.__qualname__ = actor.__name__
+    return Simulated
 
 
 class Process:
@@ -266,9 +316,6 @@ class Process:
         self.mailboxes: list[SimMailbox] = []
         self.refs: list[pykka.ActorRef[Any]] = []
         self.armed: dict[tuple[str, ...], int] = {}
-        self.future = type("SimFuture", (SimFuture,), {"process": self})
-        self._numbers = 0
-        self._classes: dict[type[pykka.ThreadingActor], type[pykka.ThreadingActor]] = {}
 
     # Clock.
 
@@ -287,18 +334,18 @@ class Process:
     # Timers.
 
     def after(self, delay_ms: int, mailbox: SimMailbox, message: object, key: tuple[str, ...]) -> None:
-        self._numbers += 1
-        number = self.armed[key] = self._numbers
+        self.cancel(key)
 
         def fire() -> None:
-            if self.alive and self.armed.get(key) == number:
-                del self.armed[key]
-                mailbox.tell(message)
+            del self.armed[key]
+            mailbox.tell(message)
 
-        self.kernel.at(self.kernel.now_ms + max(delay_ms, 0), fire)
+        self.armed[key] = self.kernel.at(self.kernel.now_ms + delay_ms, fire)
 
     def cancel(self, key: tuple[str, ...]) -> None:
-        self.armed.pop(key, None)
+        number = self.armed.pop(key, None)
+        if number is not None:
+            self.kernel.drop(number)
 
     # Spawner.
 
@@ -312,35 +359,10 @@ class Process:
     ) -> pykka.ActorRef[Any]:
         if not self.alive:
             raise Killed
-        ref = self._simulated(actor).start(mailbox, *args, **kwargs)
+        ref = simulated(actor).start(mailbox, *args, **kwargs)
         self.refs = [other for other in self.refs if other.is_alive()]
         self.refs.append(ref)
         return ref
-
-    def _simulated(self, actor: type[pykka.ThreadingActor]) -> type[pykka.ThreadingActor]:
-        """The same class, on one thread."""
-        process, made = self, self._classes.get(actor)
-        if made is not None:
-            return made
-
-        class Simulated(actor):  # type: ignore[valid-type,misc]
-            @staticmethod
-            def _create_actor_inbox() -> Any:
-                # Boundary puts its mailbox in the place of this one.
-                return None
-
-            @staticmethod
-            def _create_future() -> Any:
-                return process.future()
-
-            def _start_actor_loop(self) -> None:
-                mailbox = self.actor_inbox
-                mailbox.actor, mailbox.started = self, False
-                process.kernel.stir(mailbox)
-
-        Simulated.__name__ = Simulated.__qualname__ = actor.__name__
-        self._classes[actor] = Simulated
-        return Simulated
 
     # Waiting and dying.
 
@@ -366,7 +388,8 @@ class Process:
     def kill(self) -> None:
         """End without a word, as a process does."""
         self.alive = False
-        self.armed.clear()
+        for key in list(self.armed):
+            self.cancel(key)
         for ref in self.refs:
             pykka.ActorRegistry.unregister(ref)
             ref.actor_stopped.set()

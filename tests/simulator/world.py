@@ -57,6 +57,7 @@ from tests.simulator.journal import Disk, SimJournal
 from tests.simulator.laws import Laws
 from tests.simulator.network import Net, SimClient, SimPool, SimSockets, SimTradeSockets, Weather
 from tests.simulator.plan import Action, Args, Plan
+from tests.simulator.quiet import not_a_word
 from tests.simulator.runtime import Kernel, Killed, Process, SimMailbox
 from tests.simulator.story import Story
 from tests.simulator.violation import Violation
@@ -126,7 +127,7 @@ class World:
         )
         self.account = self.engine.venue.accounts[API_KEY]
         self._unit = random.Random(f"unit {plan.seed}").random
-        self._draw = random.Random(f"draw {plan.seed}").random
+        self.draw = random.Random(f"draw {plan.seed}").random
         keep = max((action.args["lost_commits"] for action in plan.actions if action.kind == "crash"), default=0)
         self.disk = Disk(keep)
         self.settings = settings_of(self.config)
@@ -140,6 +141,8 @@ class World:
         self.journal_failed = False
         self.bugs = 0
         self.calm = False
+        self.looked_in_vain = -1
+        """How much was told when a comparison last found nothing and told nothing."""
         self.head = ""
         self._running: Process | None = None
         self._crashes: list[Crash] = []
@@ -561,7 +564,7 @@ class World:
     def _replay_lost(self) -> None:
         """After a restart the strategy sends again whatever it cannot be sure of, most of the time at once."""
         for n in sorted(self.unsure):
-            if self._draw() < 0.7 and self.life is not None:
+            if self.draw() < 0.7 and self.life is not None:
                 try:
                     self._submit(n)
                 except Killed:
@@ -614,12 +617,14 @@ class World:
         """Compare both sides now; None where there is no answer in time."""
         life = self.life
         assert life is not None
+        told = self.laws.told
         box = life.process.mailbox("reconcile caller")
         life.plant.context.to.reconciler.tell(ReconcileAsked(answer_to=box))
         self.kernel.run_until(self.kernel.now_ms + 60_000, lambda: bool(box.depth()) or not life.process.alive)
         life.process.require_alive()
         for report in box.leftover():
             assert isinstance(report, Report)
+            self.looked_in_vain = told if not_a_word(report) and told == self.laws.told else -1
             return report
         return None
 

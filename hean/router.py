@@ -480,6 +480,7 @@ class Router:
 
     def _build(self, setup: Setup) -> None:
         settings = self._settings
+        self._threads.prepare()
         self._timers = TimerThread()
         self._pool = Pool(settings.gateway.threads, self._client)
         entry = self._trade_entry() if settings.bybit.entry is Entry.WS else None

@@ -39,6 +39,7 @@ from hean.journal import (
     release_brake,
     sql,
 )
+from hean.journal.seen import Seen
 from hean.journal.view import GENESIS, link
 
 ORDER = OrderEntry(
@@ -844,3 +845,25 @@ os.kill(os.getpid(), signal.SIGKILL)
     subprocess.run([sys.executable, "-c", program], check=False)
     assert holder_of(path) is None
     Journal.open(path, 1).close()
+
+
+@given(st.sets(st.text(max_size=40), max_size=50), st.text(max_size=40))
+def test_a_filter_says_no_only_of_what_never_came(names: set[str], other: str) -> None:
+    seen = Seen()
+    for name in names:
+        seen.add(name)
+    assert all(seen.may_hold(name) for name in names)
+    assert other in names or not names or not seen.may_hold(other)
+
+
+def test_who_asks_for_a_new_order_waits_for_nobody_who_writes(path: Path) -> None:
+    with Journal.open(path, 1) as journal:
+        journal.commit(Batch(at_ms=1, order=ORDER))
+        with journal._lock:
+            asked = threading.Thread(target=journal.order, args=("never seen",))
+            asked.start()
+            asked.join(10)
+            assert not asked.is_alive()
+    with Journal.open(path, 2) as journal:
+        assert ORDER == journal.order(ORDER.order_link_id)
+        assert journal.order("never seen") is None

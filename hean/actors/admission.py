@@ -16,7 +16,7 @@ from attrs import evolve
 from hean.actors.context import Context, record_of
 from hean.actors.gateway import Express
 from hean.actors.messages import Adopt
-from hean.actors.order import create_of
+from hean.actors.order import create_of, shown_by
 from hean.actors.ports import Point
 from hean.actors.registry import Cell, Slot
 from hean.actors.scribe import batch_of
@@ -149,7 +149,7 @@ class Admission:
             context.journal_failed(error)
             return self._deny(signal, Denial(reason=DenyReason.JOURNAL_FAILED, detail=str(error)), link_id)
         context.ports.point(Point.ADMITTED)
-        cell = Cell(applied.order.snapshot(), digest)
+        cell = Cell(shown_by(applied), digest)
         slot = Slot(link_id, context.ports.spawner.mailbox(f"order {link_id}"), cell)
         context.registry.track(slot)
         # Before the create: whatever it leads to comes after them. Their log lines can wait until it has left.

@@ -13,14 +13,20 @@ import queue
 import threading
 import time
 import weakref
-from collections.abc import Iterable
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, Final
 
 import pykka
 from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
 from hean.actors.ports import Mailbox
+
+WARM: Final = 16
+"""Threads that wait for an actor; more than orders come to within the milliseconds that a new thread takes."""
+
+# An order's actor needs some tens of kilobytes; what is not used is never touched.
+STACK_BYTES: Final = 512 * 1024
 
 
 class Inbox:
@@ -120,13 +126,51 @@ class Boundary(pykka.ThreadingActor):
         return
 
 
-class Threads:
-    """The production spawner of one router: an inbox a queue, an actor a daemon thread. It knows all its threads."""
+class _Worker(threading.Thread):
+    """A thread that runs one actor after the other; between two it waits in its pool."""
 
-    def __init__(self) -> None:
+    def __init__(self, rest: Callable[[_Worker], bool]) -> None:
+        super().__init__(name="hean-idle", daemon=True)
+        self._rest = rest
+        self._loops: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+
+    def take(self, name: str, loop: Callable[[], None]) -> None:
+        """Run an actor's loop, under its name."""
+        self.name = name
+        self._loops.put(loop)
+
+    def end(self) -> None:
+        """Wait for no more."""
+        self._loops.put(None)
+
+    def run(self) -> None:
+        while (loop := self._loops.get()) is not None:
+            loop()
+            # The actor goes with its messages; a thread at rest holds nothing.
+            del loop
+            self.name = "hean-idle"
+            if not self._rest(self):
+                return
+
+
+class Threads:
+    """
+    The production spawner of one router: an inbox a queue, an actor a daemon thread. It knows all its threads.
+
+    Starting a thread costs more than all that an order does at its submit, so some stand ready, and those of actors
+    that ended are used again.
+
+    Args:
+        warm: how many threads wait for an actor, from the first actor on; of more that come to rest the rest end.
+    """
+
+    def __init__(self, warm: int = WARM) -> None:
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
-        self._threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+        self._threads: weakref.WeakSet[_Worker] = weakref.WeakSet()
+        self._idle: list[_Worker] = []
+        self._warm = warm
+        self._ending = False
 
     def mailbox(self, name: str) -> Inbox:
         return Inbox(name)
@@ -134,25 +178,59 @@ class Threads:
     def start(
         self, actor: type[pykka.ThreadingActor], mailbox: Inbox, *args: Any, **kwargs: Any
     ) -> pykka.ActorRef[Any]:
-        # As pykka's own start, but for the thread, which it would not let us join.
+        # As pykka's own start, but for the thread, which it would neither let us join nor use again.
         started = actor(mailbox, *args, **kwargs)
         pykka.ActorRegistry.register(started.actor_ref)
         name = f"hean-{actor.__name__}-{next(self._numbers)}"
-        thread = threading.Thread(target=started._actor_loop, name=name, daemon=True)  # noqa: SLF001
-        with self._lock:
-            self._threads.add(thread)
-        thread.start()
+        self._worker().take(name, started._actor_loop)  # noqa: SLF001
         return started.actor_ref
 
+    def prepare(self) -> None:
+        """Have as many threads ready as may wait."""
+        with self._lock:
+            missing = self._warm - len(self._idle)
+        fresh = [self._fresh() for _ in range(missing)]
+        with self._lock:
+            self._idle += fresh
+
     def join(self, timeout_s: float) -> bool:
-        """Wait for the threads of actors that were stopped; whether all have ended."""
+        """Wait for the threads of actors that were stopped; whether all have ended. None is used again."""
         deadline = time.monotonic() + timeout_s
         with self._lock:
+            self._ending = True
+            idle, self._idle = self._idle, []
             threads = list(self._threads)
+        for worker in idle:
+            worker.end()
         for thread in threads:
             if thread is not threading.current_thread():
                 thread.join(max(deadline - time.monotonic(), 0))
         return not any(thread.is_alive() for thread in threads)
+
+    def _worker(self) -> _Worker:
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+        return self._fresh()
+
+    def _fresh(self) -> _Worker:
+        worker = _Worker(self._rest)
+        with self._lock:
+            self._threads.add(worker)
+            # The process's setting, so it is put back: ten thousand stacks of its default would not fit everywhere.
+            before = threading.stack_size(STACK_BYTES)
+            try:
+                worker.start()
+            finally:
+                threading.stack_size(before)
+        return worker
+
+    def _rest(self, worker: _Worker) -> bool:
+        with self._lock:
+            stays = not self._ending and len(self._idle) < self._warm
+            if stays:
+                self._idle.append(worker)
+            return stays
 
 
 def stop_actors(refs: Iterable[pykka.ActorRef[Any]], timeout_s: float) -> bool:

@@ -8,6 +8,7 @@ out, raises SCHEMA_VERSION.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from operator import attrgetter
 from typing import Final
 
@@ -59,6 +60,7 @@ SCHEMA: Final = (
 )
 
 
+@cache
 def names_of(entry: type[attrs.AttrsInstance]) -> tuple[str, ...]:
     """List an entry's fields, which are its table's columns."""
     return tuple(part.name for part in attrs.fields(entry))
@@ -83,6 +85,7 @@ _ORDERS: Final = _select("orders", OrderEntry)
 _COMMANDS: Final = _select("commands", Command)
 
 ORDER: Final = f"{_ORDERS} WHERE order_link_id = ?"
+ORDER_LINK_IDS: Final = "SELECT order_link_id FROM orders"
 ORDER_BY_ORDER_ID: Final = f"{_ORDERS} WHERE order_id = ? AND order_id IS NOT NULL"
 UNSETTLED: Final = f"{_ORDERS} WHERE settled = 0 ORDER BY order_link_id"
 EXECUTIONS_SINCE: Final = f"{_select('executions', ExecutionEntry)} WHERE exec_ms >= ? ORDER BY exec_ms, rowid"

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from hean.errors import JournalError
 from hean.journal import file, sql
-from hean.journal.entries import Batch, Committed, ExecutionKey
+from hean.journal.entries import Batch, Committed, ExecutionKey, OrderEntry
+from hean.journal.seen import Seen
 from hean.journal.view import GENESIS, JournalView, link
 
 
@@ -38,6 +39,8 @@ class Journal(JournalView):
         self._pid = os.getpid()
         self._epoch = 0
         self._queue: deque[_Waiting] = deque()
+        self._seen = Seen()
+        self._closed = False
         # Number and hash of the newest record; None where the file must be asked.
         self._head: tuple[int, bytes] | None = None
 
@@ -83,6 +86,10 @@ class Journal(JournalView):
     def epoch(self) -> int:
         """Which opening of the journal this is; every record carries it."""
         return self._epoch
+
+    def order(self, order_link_id: str) -> OrderEntry | None:
+        """Find an order by our ID; of a new one no thread that writes is waited for."""
+        return super().order(order_link_id) if self._closed or self._seen.may_hold(order_link_id) else None
 
     def commit(self, batch: Batch) -> Committed:
         """
@@ -187,6 +194,7 @@ class Journal(JournalView):
                 with contextlib.suppress(sqlite3.Error):
                     self._connection.execute(sql.CHECKPOINT)
             self._connection.close()
+            self._closed = True
             if self._lock_fd is not None:
                 os.close(self._lock_fd)
                 self._lock_fd = None
@@ -205,6 +213,8 @@ class Journal(JournalView):
                 self._connection.execute(sql.CREATED, (now_ms,))
                 self._connection.execute(sql.COMMIT)
             self._head = self._read_head()
+            for (order_link_id,) in self._connection.execute(sql.ORDER_LINK_IDS):
+                self._seen.add(order_link_id)
         except file.REFUSALS as error:
             self._roll_back()
             raise file.typed(error, self.path) from error
@@ -232,6 +242,8 @@ class Journal(JournalView):
             if execute(sql.PUT_EXECUTION, sql.EXECUTION_VALUES(execution)).rowcount
         )
         if batch.order is not None:
+            # Before it is committed: whoever finds it nowhere else looks into the file.
+            self._seen.add(batch.order.order_link_id)
             execute(sql.PUT_ORDER, sql.ORDER_VALUES(batch.order))
         for parked in batch.parked:
             execute(sql.PUT_PARKED, sql.PARKED_VALUES(parked))

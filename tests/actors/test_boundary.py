@@ -10,6 +10,7 @@ import pytest
 
 from hean.actors.boundary import Boundary, Inbox, Threads, stop_actors
 from tests.conftest import our_threads
+from tests.scenarios.world import until
 
 WAIT_S = 10
 
@@ -111,3 +112,39 @@ def test_threads_are_named_after_their_actors() -> None:
     assert ["hean-Echo-1"] == [thread.name for thread in our_threads()]
     stop_actors([ref], WAIT_S)
     threads.join(WAIT_S)
+
+
+def test_a_thread_is_used_again_and_no_more_wait_than_told() -> None:
+    threads = Threads(warm=1)
+    first, second = (threads.start(Echo, threads.mailbox(name), []) for name in ("first", "second"))
+    ran = set(our_threads())
+    assert {"hean-Echo-1", "hean-Echo-2"} == {thread.name for thread in ran}
+    stop_actors([first], WAIT_S)
+    until(lambda: "hean-idle" in {thread.name for thread in our_threads()})
+    third = threads.start(Echo, threads.mailbox("third"), [])
+    assert ran == set(our_threads())
+    assert {"hean-Echo-2", "hean-Echo-3"} == {thread.name for thread in ran}
+    stop_actors([second, third], WAIT_S)
+    until(lambda: ["hean-idle"] == [thread.name for thread in our_threads()])
+    assert threads.join(WAIT_S)
+    assert [] == our_threads()
+
+
+def test_threads_stand_ready_before_the_first_actor() -> None:
+    threads = Threads(warm=3)
+    threads.prepare()
+    ready = set(our_threads())
+    assert ["hean-idle"] * 3 == [thread.name for thread in ready]
+    ref = threads.start(Echo, threads.mailbox("echo"), [])
+    assert ready == set(our_threads())
+    stop_actors([ref], WAIT_S)
+    assert threads.join(WAIT_S)
+    assert [] == our_threads()
+
+
+def test_the_hosts_threads_keep_their_stack_size() -> None:
+    before = threading.stack_size()
+    threads, _, ref, _ = started()
+    assert before == threading.stack_size()
+    stop_actors([ref], WAIT_S)
+    assert threads.join(WAIT_S)

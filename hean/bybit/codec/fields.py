@@ -106,9 +106,12 @@ class Row:
         value = self._object.get(key)
         if value is None or value == "":
             return None
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
+        if type(value) is str:
+            text = value
+        elif isinstance(value, bool) or not isinstance(value, str | int | float):
             raise self.wrong(key, value, "a number")
-        text = str(value)
+        else:
+            text = str(value)
         if not _NUMBER.fullmatch(text):
             raise self.wrong(key, value, "a number")
         return Decimal(text)

@@ -28,6 +28,10 @@ MESSAGE_MAX_BYTES: Final = 16 * 1024 * 1024
 """A message that claims to be longer closes the connection; what the codec takes is far less."""
 
 
+CHUNK_BYTES: Final = 64 * 1024
+"""Read at once; more than most of what the exchange has to say at a time."""
+
+
 class Socket:
     """
     One connection attempt and the life of the connection that comes of it.
@@ -153,6 +157,7 @@ class Socket:
             tcp = self._hold(context.wrap_socket(tcp, server_hostname=host))
         ws: Any = websocket.WebSocket(enable_multithread=True, skip_utf8_validation=True)
         _bound(ws.frame_buffer)
+        _read_ahead(ws.frame_buffer)
         # A redirect could lead anywhere: none is followed. A socket that is given is not proxied, whatever the
         # environment says.
         ws.connect(url, socket=tcp, timeout=left_s(), redirect_limit=0, suppress_origin=True)
@@ -219,3 +224,21 @@ def _bound(buffer: Any) -> None:
             raise ConnectionError(f"a frame of {buffer.length} bytes; expected at most {MESSAGE_MAX_BYTES}")
 
     buffer.recv_length = recv_length
+
+
+def _read_ahead(buffer: Any) -> None:
+    """
+    Take all that came with one call of the system, where the library makes one for each part of a frame.
+
+    Each call lets other threads run before this one gets its turn back.
+    """
+    read, ahead = buffer.recv, b""
+
+    def recv(size: int) -> bytes:
+        nonlocal ahead
+        if not ahead:
+            ahead = read(CHUNK_BYTES)
+        taken, ahead = ahead[:size], ahead[size:]
+        return taken
+
+    buffer.recv = recv

@@ -157,7 +157,7 @@ class RestClient:
             if size > BODY_MAX_BYTES:
                 raise CodecError(f"answer of more than {BODY_MAX_BYTES} bytes")
             parts.append(part)
-        return b"".join(parts)
+        return self._credentials.scrub(b"".join(parts))
 
     def _keep(self, text: str, bound: int = TEXT_MAX_CHARS) -> str:
         # Redacting megabytes takes seconds, so the text is cut first; the margin keeps a secret at the cut whole.

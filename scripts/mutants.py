@@ -341,9 +341,13 @@ def _try_module(path: str, copy: Path, kept: Session, choose: Callable[[list[Mut
     sys.dont_write_bytecode = True
     for compiled in (copy / path).parent.glob(f"__pycache__/{Path(path).stem}.*.pyc"):
         compiled.unlink()
-    started, survivors = time.monotonic(), []
+    started, explained, survivors = time.monotonic(), known(), []
     mutants = choose(mutants_of(path))
     for mutant in mutants:
+        if mutant.key in explained:
+            # It was seen to live, and why is written down: not tried again.
+            survivors.append(mutant)
+            continue
         killer = kept.killer_of(mutant, tests)
         if killer is None:
             killer = killer_of(mutant, copy, tests)
@@ -352,7 +356,6 @@ def _try_module(path: str, copy: Path, kept: Session, choose: Callable[[list[Mut
             survivors.append(mutant)
             print(f"{_row(mutant)} line {mutant.number}", flush=True)
     (copy / path).write_text(source)
-    explained = known()
     unexplained = [mutant for mutant in survivors if mutant.key not in explained]
     print(
         f"{path}: {len(mutants)} mutants, {len(mutants) - len(survivors)} killed, {len(survivors)} survived, "

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from attrs import define, evolve
 
-from hean.core.chart import Edge, Interpreted
+from hean.core.chart import Edge, Interpreted, compile_chart
 from hean.core.facts import (
     Accepted,
     Account,
@@ -59,6 +59,7 @@ from hean.core.facts import (
 from hean.core.ledger import Ledger
 from hean.core.order import FACTS, STATES, TABLE, Applied, OrderChart
 from hean.core.record import PendingRequest, View
+from hean.core.step import Step
 from hean.core.types import (
     ZERO,
     Amend,
@@ -705,6 +706,25 @@ def any_fact(rng: random.Random, made: Life) -> Fact:
             return rng.choice([QueryDue(), QueryDue(), Resolved(verdict=verdict, who="ann", why="x")])
         case _:
             return rng.choice([QueryDue(), RetryDue(), RetryDue(), Broken(why="x")])
+
+
+class Failing(Step):
+    __slots__ = ()
+
+    def send_create(self) -> None:
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("engine", [compile_chart(OrderChart, Failing), INTERPRETED], ids=["flat", "interpreted"])
+def test_error_of_an_action_reaches_whoever_gave_the_fact_and_moves_nothing(engine):
+    step = Failing(life().order, SENT, Ms(1), POLICY, 0.5)
+    with pytest.raises(ZeroDivisionError):
+        engine.step(step, "PENDING", "sent")
+    assert step.chart_state in {None, "PENDING"}
+
+
+def test_what_broke_is_the_reason_of_the_quarantine():
+    assert "a handler crashed" == life(SENT, Broken(why="a handler crashed")).order.reason
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -26,6 +26,7 @@ import orjson
 from cattrs import Converter
 from cattrs.cols import is_frozenset
 from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError, StructureHandlerNotFoundError
+from cattrs.fns import identity
 
 from hean.errors import LocalError
 
@@ -144,7 +145,26 @@ def _decimal_text(value: Decimal) -> str:
 
 
 def _write_decimal(value: object) -> object:
+    if type(value) is Decimal:
+        text = str(value)
+        return _decimal_text(value) if "E" in text else text
     return _decimal_text(value) if isinstance(value, Decimal) else value
+
+
+def _is_optional_plain(kind: object) -> bool:
+    """Whether a field is None or something that JSON has: then nothing need be called to write it."""
+    members = _members(kind)
+    return len(members) == 1 and types.NoneType in get_args(kind) and _base_of(members[0]) in {str, int, bool, float}
+
+
+def _is_optional_decimal(kind: object) -> bool:
+    return types.NoneType in get_args(kind) and _members(kind) == (Decimal,)
+
+
+def _base_of(kind: Any) -> object:
+    while hasattr(kind, "__supertype__"):
+        kind = kind.__supertype__
+    return kind
 
 
 def _read_decimal(data: object, _: object) -> Decimal:
@@ -239,6 +259,8 @@ def _make_converter() -> Converter:
     converter.register_structure_hook_func(_is_number_or_text, _read_number_or_text)
     # Sorted, so that equal sets give equal text.
     converter.register_unstructure_hook_func(is_frozenset, sorted)
+    converter.register_unstructure_hook_factory(_is_optional_plain, lambda _: identity)
+    converter.register_unstructure_hook_func(_is_optional_decimal, _write_decimal)
     converter.register_unstructure_hook_factory(_is_tagged_union, _tagged_writer)
     converter.register_structure_hook_factory(_is_tagged_union, _tagged_reader)
     return converter

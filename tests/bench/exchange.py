@@ -16,7 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.exchange.engine import API_KEY, API_SECRET, Engine
+from tests.exchange.engine import API_KEY, API_SECRET, WALLET, Engine
+from tests.exchange.instruments import default_rows
 from tests.exchange.loopback import urls_of
 from tests.exchange.server import Server
 
@@ -39,11 +40,21 @@ class StopWatch:
 
 
 class TimedExchange:
-    """The exchange in a process of its own; `stamps` takes what it noted since the last call."""
+    """
+    The exchange in a process of its own, without limits; `stamps` takes what it noted since the last call.
+
+    Args:
+        accounts: how many; a client sees what its account does, so each has its own.
+        symbols: more instruments, beside the built-in ones.
+    """
+
+    def __init__(self, accounts: int = 1, symbols: int = 0) -> None:
+        self._accounts = accounts
+        self._symbols = symbols
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.bench.exchange"],
+            [sys.executable, "-m", "tests.bench.exchange", str(self._accounts), str(self._symbols)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -59,6 +70,10 @@ class TimedExchange:
         self._process.terminate()
         self._process.wait(10)
 
+    def urls_of(self, account: int) -> dict[str, str]:
+        """Where everything is, with that account's key."""
+        return self.urls | dict(zip(("api_key", "api_secret"), _keys(account), strict=True))
+
     def stamps(self) -> dict[str, dict[str, int]]:
         """`came` and `left` by order_link_id."""
         assert self._process.stdin is not None
@@ -68,9 +83,28 @@ class TimedExchange:
         return json.loads(self._process.stdout.readline())  # type: ignore[no-any-return]
 
 
-async def _serve() -> None:
+def symbols_of(count: int) -> list[str]:
+    """The symbols beside the built-in ones; an exchange takes 500 orders of each."""
+    return [f"B{number:03}USDT" for number in range(count)]
+
+
+def _keys(account: int) -> tuple[str, str]:
+    return (API_KEY, API_SECRET) if account == 0 else (f"LOOPBACKBENCH{account:05}", f"{API_SECRET}{account}")
+
+
+def _instruments(count: int) -> str:
+    """The built-in instruments, and as many more that are like the first."""
+    rows = [row | {"category": category, "lastPrice": price} for category, row, price in default_rows()]
+    alike = [rows[0] | {"symbol": symbol, "baseCoin": symbol.removesuffix("USDT")} for symbol in symbols_of(count)]
+    return json.dumps(rows + alike)
+
+
+async def _serve(accounts: int, symbols: int) -> None:
     watch = StopWatch()
-    server = Server(Engine(limits="none"), watch=watch)
+    engine = Engine(limits="none", instruments=_instruments(symbols))
+    for account in range(1, accounts):
+        engine.venue.add_account(*_keys(account), WALLET)
+    server = Server(engine, watch=watch)
     await server.start()
     loop = asyncio.get_running_loop()
     print(json.dumps(urls_of(server.port, API_KEY, API_SECRET)), flush=True)  # noqa: T201
@@ -86,4 +120,4 @@ async def _serve() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve())
+    asyncio.run(_serve(int(sys.argv[1]), int(sys.argv[2])))

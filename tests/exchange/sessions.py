@@ -240,6 +240,9 @@ class Sessions:
             return False
         api_key, expires, sign = args
         account = self._venue.accounts.get(str(api_key))
+        if isinstance(expires, str) and expires.isdecimal() and expires.isascii():
+            # ccxt sends it quoted, and is let in.
+            expires = int(expires)
         if account is None or type(expires) is not int or not isinstance(sign, str):
             return False
         facts = {"api_key": account.api_key, "channel": connection.channel, "op": "auth"}

@@ -29,6 +29,14 @@ def test_subscribe_needs_auth_and_auth_needs_a_signature(trader: Trader) -> None
     assert "req_id" not in acks[0]
 
 
+def test_the_expiry_of_a_login_may_be_quoted(trader: Trader) -> None:
+    frame = trader.auth_frame()
+    key, expires, sign = frame["args"]
+    trader.tell(trader.connect("trade"), "trade", frame | {"args": [key, str(expires), sign]})
+    trader.tell(trader.connect("trade"), "trade", frame | {"args": [key, f"{expires}.0", sign]})
+    assert [0, 10004] == [ack["retCode"] for ack in trader.acks()]
+
+
 @pytest.mark.parametrize("topics", [["nope"], ["order", "nope"], ["order", "order.linear"], [], ["position.spot"]])
 def test_a_wrong_topic_refuses_the_whole_request(trader: Trader, topics: list[str]) -> None:
     stream = trader.connect("private")

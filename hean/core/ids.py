@@ -7,8 +7,8 @@ is sent again after a retry, a reconnect or a crash is the same order here and a
 
 from __future__ import annotations
 
-from base64 import b32encode
 from decimal import Decimal
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
@@ -23,11 +23,14 @@ MAX_LEG: Final = 999
 # 160 bits are 32 characters of base 32: with the prefix, 35 of the 36 that the exchange takes.
 # Source: Bybit V5 docs, order/create-order: orderLinkId.
 _DIGEST_BYTES: Final = 20
+_ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz234567"
+_PAIRS: Final = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
 _ORDER_PREFIX: Final = "h1-"
 _DENIED_PREFIX: Final = "hd-"
 _CORRELATION_PREFIX: Final = "c1-"
 
 
+@lru_cache(maxsize=1024)
 def order_link_id(strategy_id: str, signal_id: str, leg: int) -> OrderLinkId:
     """
     The client order ID of one leg of a signal: 35 characters of [a-z2-7-], "h1-" first.
@@ -168,4 +171,6 @@ def _digest(*parts: str) -> str:
     # Each part is led by its length, so that ("a", "bc") and ("ab", "c") are different bytes.
     data = [part.encode("utf-8", "surrogatepass") for part in parts]
     whole = b"".join([piece for text in data for piece in (len(text).to_bytes(8, "big"), text)])
-    return b32encode(blake2b(whole, digest_size=_DIGEST_BYTES).digest()).decode("ascii").lower()
+    number = int.from_bytes(blake2b(whole, digest_size=_DIGEST_BYTES).digest(), "big")
+    # Base 32 of RFC 4648, two characters at a time: the library's own takes longer than the digest.
+    return "".join([_PAIRS[number >> shift & 1023] for shift in range(8 * _DIGEST_BYTES - 10, -1, -10)])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from base64 import b32encode
 from decimal import Decimal
+from hashlib import blake2b
 
 import pytest
 from attrs import evolve, fields
@@ -206,3 +208,11 @@ def test_denied_id_names_identity_and_payload():
 )
 def test_values_are_shown_short(value, text):
     assert text == ids.shown(value)
+
+
+@given(st.text(min_size=1, max_size=20), st.text(min_size=1, max_size=20), st.integers(0, 999))
+def test_an_id_is_a_digest_of_its_parts_in_base_32(strategy_id: str, signal_id: str, leg: int):
+    parts = [part.encode("utf-8", "surrogatepass") for part in ("order", strategy_id, signal_id, str(leg))]
+    whole = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+    expected = b32encode(blake2b(whole, digest_size=20).digest()).decode().lower()
+    assert f"h1-{expected}" == ids.order_link_id(strategy_id, signal_id, leg)

@@ -7,7 +7,7 @@ Render the machines, and keep the README's copies of them fresh.
     scripts/diagrams.py --check                           exit 1 where one is stale
 
 A block stands between two comments, `<!-- generated: order diagram -->` and `<!-- end -->`; it names a machine and
-one of diagram, states, table. Formats mermaid, md and svg need nothing but hean; png needs the extra `diagrams`.
+one of diagram, states, facts, table. Formats mermaid, md and svg need nothing but hean; png needs the extra `diagrams`.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hean.core.machines import MACHINES
-from hean.core.picture import fold, mermaid, states_table, total_table
+from hean.core.picture import facts_table, fold, mermaid, states_table, total_table
 from hean.desk.diagram import Format, path_in, render
 from hean.errors import HeanError
 
@@ -31,7 +31,7 @@ class StaleError(Exception):
 
 
 def block(about: str) -> str:
-    """What belongs into the block that is called `about`: "order diagram", "session table", "breaker states"."""
+    """What belongs into the block that is called `about`: "order diagram", "session table", "order facts"."""
     name, _, part = about.partition(" ")
     if name not in MACHINES:
         raise StaleError(f"generated: {about}: expected one of {', '.join(MACHINES)}, was {name!r}")
@@ -41,10 +41,12 @@ def block(about: str) -> str:
             return f"```mermaid\n{mermaid(fold(machine))}```\n"
         case "states":
             return f"\n{states_table(machine)}\n"
+        case "facts" if machine.checks:
+            return f"\n{facts_table(machine)}\n"
         case "table":
             return f"\n{total_table(machine)}\n"
         case _:
-            raise StaleError(f"generated: {about}: expected diagram, states or table, was {part!r}")
+            raise StaleError(f"generated: {about}: expected diagram, states, facts or table, was {part!r}")
 
 
 def refreshed(text: str) -> str:

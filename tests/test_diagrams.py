@@ -76,6 +76,7 @@ def test_check_fails_without_any_block(readme: Path):
     [
         ("<!-- generated: orders diagram -->\n<!-- end -->\n", "was 'orders'"),
         ("<!-- generated: order picture -->\n<!-- end -->\n", "was 'picture'"),
+        ("<!-- generated: position facts -->\n<!-- end -->\n", "was 'facts'"),
         ("<!-- generated: order diagram -->\n", "no <!-- end -->"),
         ("<!-- generated: order diagram -->\n<!-- generated: order table -->\n<!-- end -->\n", "no <!-- end -->"),
     ],

@@ -6,15 +6,16 @@ from collections.abc import Mapping
 from itertools import permutations
 from typing import Final
 
-from hean.core import breaker, order, position_chart, session
+from hean.core import breaker, order, order_words, position_chart, session
 from hean.core.picture import Group, Machine
 
 ORDER: Final = Machine(
     name="order",
     title="The life of an order",
     table=order.TABLE,
-    states=order.STATES,
-    facts=order.FACTS,
+    states=order_words.STATES,
+    facts=order_words.FACTS,
+    checks=order_words.CHECKS,
     happy=(
         ("PENDING", "SUBMITTED"),
         ("SUBMITTED", "ACKNOWLEDGED"),

@@ -13,8 +13,8 @@ Rules:
 - a fact goes in with `now`, a new `Order`, effects and events come out. Nothing is performed here.
 
 To change a transition: its line in `OrderChart`. To add a fact: its class in `core/facts.py`, its line in `OrderChart`,
-its case in `_name_of`, its sentence in `FACTS`. What guards ask and actions do is in `core/step.py` and the files that
-it names.
+its case in `_name_of`, its sentences in `core/order_words.py`. What guards ask and actions do is in `core/step.py` and
+the files that it names.
 """
 
 from __future__ import annotations
@@ -344,65 +344,6 @@ class OrderChart(StateChart["Step"]):
         PENDING, SUBMITTED, TIMEOUT, ACKNOWLEDGED, PARTIAL_FILL, FILLED, CANCELLED, REJECTED, ERROR, CLOSED
     )
     settled = FILLED.to(CLOSED, on="close") | CANCELLED.to(CLOSED, on="close") | REJECTED.to(CLOSED, on="close")
-
-
-STATES: Final[Mapping[str, str]] = {
-    "PENDING": "Intent journalled, nothing of this attempt sent. Left by sending, a denial or a restart. A process "
-    "that dies here is found by the journal.",
-    "SUBMITTED": "Handed to the gateway; bytes may have left, no evidence yet. Left by evidence, a withdrawal or "
-    "an unknown outcome. A late reply cannot hold it: every call has a deadline.",
-    "TIMEOUT": "Outcome unknown: reply lost, deadline passed, ambiguous error. Never terminal; fills are applied "
-    "here; only evidence or a proven absence leaves it.",
-    "ACKNOWLEDGED": "The exchange shows the order; New, Untriggered or Triggered is its sub-state.",
-    "PARTIAL_FILL": "Some quantity executed, some left.",
-    "FILLED": "Fully executed according to the exchange. A gap to our executions is queried until it is zero.",
-    "CANCELLED": "Ended at the exchange, perhaps with fills; the reason is kept. A late fill moves quantity only.",
-    "REJECTED": "Refused by the exchange, or proven never placed. A fill here contradicts it: alarm and query.",
-    "DENIED": "Refused here; no attempt was ever made. Final for its signal.",
-    "ERROR": "An invariant broke: quarantined and alarmed, still consuming fills. Left by evidence or the operator.",
-    "CLOSED": "Settled: no gap, fees known, position agreed, journal flushed. A late fill wakes it.",
-}
-"""What each state means, how it fails and how it recovers; the README's table is made from it."""
-
-FACTS: Final[Mapping[str, str]] = {
-    "denied": "refused here: checks, halt, deadline",
-    "sent": "handed to the gateway",
-    "not_sent": "did not leave: withdrawn, or connecting failed before a byte",
-    "retry_due": "retry timer",
-    "restarted": "given back by the journal",
-    "accepted": "reply: accepted",
-    "refused": "reply: permanent refusal",
-    "not_executed": "reply: refused before matching (throttled, busy)",
-    "unknown": "reply: unknown, or deadline passed",
-    "duplicate": "reply: duplicate order_link_id",
-    "answered_before": "reply to an earlier attempt",
-    "query_due": "query timer",
-    "query_failed": "look-up failed or partial",
-    "looked_up": "look-up complete, order shown",
-    "nothing_found": "look-up complete and empty, not proof yet",
-    "absence_proven": "absence proven",
-    "shows_open": "shows New, Created, Untriggered, Triggered, PendingCancel",
-    "shows_partly": "shows PartiallyFilled",
-    "shows_filled": "shows Filled",
-    "shows_cancelled": "shows Cancelled, PartiallyFilledCanceled, Deactivated",
-    "shows_rejected": "shows Rejected, nothing executed",
-    "shows_rejected_part": "shows Rejected, something executed",
-    "shows_stale": "shows less than was known",
-    "executed_part": "execution, sum < qty",
-    "executed_full": "execution, sum = qty",
-    "executed_over": "execution, sum > qty",
-    "executed_known": "execution with known exec_id",
-    "cancel_asked": "cancel asked",
-    "amend_asked": "amend asked",
-    "command_accepted": "cancel or amend reply: accepted",
-    "command_failed": "cancel or amend reply: refused, unknown, throttled, late",
-    "halted": "halted or resumed",
-    "resolved": "operator decides",
-    "broken": "invariant broken, handler crashed",
-    "settled_stale": "position agreed at a seq that is no longer the order's last",
-    "settled": "position agreed, journal flushed",
-}
-"""What each fact of the chart stands for, in the order of its table."""
 
 
 class Engine(Protocol):

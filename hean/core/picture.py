@@ -59,6 +59,7 @@ class Machine:
         title: one line.
         states: what each state means.
         facts: what each fact stands for; each is a row of the total table, in this order.
+        checks: what must hold for each fact to be taken; empty where there is nothing to say.
         happy: (before, after) of each edge of the life that goes as wished; always drawn on their own.
         trouble: states that are left by a recovery; edges at them are recovery edges.
         groups: states to draw together; they do not overlap.
@@ -74,6 +75,7 @@ class Machine:
     table: Table[Any]
     states: Mapping[str, str]
     facts: Mapping[str, str]
+    checks: Mapping[str, str] = field(factory=dict)
     happy: tuple[tuple[str, str], ...]
     trouble: frozenset[str] = frozenset()
     groups: tuple[Group, ...] = ()
@@ -369,6 +371,14 @@ def states_table(machine: Machine) -> str:
     """A markdown table: each state and what it means."""
     rows = [f"| `{state}` | {_escaped(machine.states[state])} |" for state in machine.table.states]
     return "\n".join(["| state | means |", "| --- | --- |", *rows]) + "\n"
+
+
+def facts_table(machine: Machine) -> str:
+    """A markdown table: each fact, what triggers it, and what must hold for it to be taken."""
+    rows = [
+        f"| `{fact}` | {_escaped(text)} | {_escaped(machine.checks[fact])} |" for fact, text in machine.facts.items()
+    ]
+    return "\n".join(["| fact | trigger | taken when |", "| --- | --- | --- |", *rows]) + "\n"
 
 
 def total_table(machine: Machine) -> str:

@@ -13,7 +13,7 @@ import click
 
 from hean.core.drawing import svg
 from hean.core.machines import MACHINES
-from hean.core.picture import Moved, fold, mermaid, path_of, states_table, total_table
+from hean.core.picture import Moved, facts_table, fold, mermaid, path_of, states_table, total_table
 from hean.desk.cli import verb
 from hean.desk.desk import Desk, Form
 from hean.desk.exits import Exit
@@ -52,7 +52,8 @@ def render(name: str, form: Format, path: Sequence[Moved] = ()) -> bytes:
     if form is Format.MERMAID:
         return mermaid(fold(machine, path)).encode()
     if form is Format.MD:
-        return f"# {machine.title}\n\n{states_table(machine)}\n{total_table(machine)}".encode()
+        facts = f"{facts_table(machine)}\n" if machine.checks else ""
+        return f"# {machine.title}\n\n{states_table(machine)}\n{facts}{total_table(machine)}".encode()
     document = svg(fold(machine, path))
     return document.encode() if form is Format.SVG else png(document)
 

@@ -48,6 +48,11 @@ def test_trouble_symbols_and_accounted_facts_name_what_is_there(machine: Machine
 
 
 @ALL
+def test_facts_are_checked_all_or_none(machine: Machine):
+    assert set(machine.checks) in [set(), set(machine.facts)]
+
+
+@ALL
 def test_the_folded_picture_stays_readable(machine: Machine):
     # Beyond this a page of README width is a blot again.
     assert len(fold(machine).arrows) <= 25

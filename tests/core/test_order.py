@@ -57,7 +57,8 @@ from hean.core.facts import (
     WithdrawCreate,
 )
 from hean.core.ledger import Ledger
-from hean.core.order import FACTS, STATES, TABLE, Applied, OrderChart
+from hean.core.order import TABLE, Applied, OrderChart
+from hean.core.order_words import CHECKS, FACTS, STATES
 from hean.core.record import PendingRequest, View
 from hean.core.step import Step
 from hean.core.types import (
@@ -343,7 +344,7 @@ def test_table_names_exactly_the_machines_states_and_facts():
     assert {state.value for state, _ in cells} | {"DENIED"} == set(TABLE.states)
     assert {fact for _, fact in cells} == set(TABLE.facts)
     assert set(TABLE.states) == {state.value for state in OrderState} == set(STATES)
-    assert set(TABLE.facts) == set(FACTS) == set(FACT_OF)
+    assert set(TABLE.facts) == set(FACTS) == set(CHECKS) == set(FACT_OF)
     assert len(cells) == (len(TABLE.states) - 1) * len(TABLE.facts)
     assert "PENDING" == TABLE.initial
     assert frozenset({"DENIED"}) == TABLE.final_states

@@ -15,6 +15,7 @@ from hean.core.picture import (
     Machine,
     Moved,
     Way,
+    facts_table,
     fold,
     mermaid,
     path_of,
@@ -280,6 +281,11 @@ def test_a_state_is_coloured_by_its_part():
 def test_the_states_table_tells_what_each_state_means():
     assert "| `SHUT` | Shut \\| latched. |" in states_table(DOOR).splitlines()
     assert len(DOOR.states) + 2 == len(states_table(DOOR).splitlines())
+
+
+def test_the_facts_table_tells_what_triggers_each_fact_and_when_it_is_taken():
+    told = evolve(DOOR, facts={"pushed": "force < 5 N"}, checks={"pushed": "not locked | stuck"})
+    assert ["| `pushed` | force &lt; 5 N | not locked \\| stuck |"] == facts_table(told).splitlines()[2:]
 
 
 @pytest.mark.parametrize(

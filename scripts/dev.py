@@ -37,7 +37,7 @@ CHECKS = (
     ("types as a user sees them", ("mypy", "tests/typing")),
     ("import contracts", ("lint-imports",)),
     ("generated docs", ("python", "scripts/diagrams.py", "--check")),
-    ("tests", ("pytest", "-q", "-n", "2")),
+    ("tests", ("pytest", "-q", "-n", "4")),
 )
 
 

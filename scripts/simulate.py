@@ -20,7 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tests.simulator.coverage import CRASHES, EXPLAINED, FAULTS, all_cells
-from tests.simulator.plan import plan_of
+from tests.simulator.plan import CALM, Plan, plan_of
 from tests.simulator.runner import Totals, now_s, play, play_many, shrink
 from tests.simulator.story import Story
 
@@ -66,11 +66,21 @@ def one(seed: int, only: str | None, *, smaller: bool) -> int:
     print(f"journal head {played.head}, {played.turns} turns, {played.virtual_ms / 1000:.3f} s of virtual time")
     if smaller:
         print(f"again: scripts/simulate.py --seed {seed} --only {','.join(map(str, kept))}")
+        print(f"as a test:\n{as_test(plan)}")
     if played.broken is None:
         print("no law was broken")
         return 0
     print(f"BROKEN {played.broken.law}: {played.broken.why}")
     return 1
+
+
+def as_test(plan: Plan) -> str:
+    """The plan as tests/simulator/regressions writes it."""
+    lines = [f"        {plan.seed},"]
+    lines += [f"        Action({action.at_ms}, {action.kind!r}, {action.args!r})," for action in plan.actions]
+    lines.append(f"        length_ms={plan.length_ms},")
+    lines += [f"        {name}={value!r}," for name, value in plan.config.items() if value != CALM[name]]
+    return "    plan = world(\n" + "\n".join(lines) + "\n    )\n    assert None is play(plan).broken"
 
 
 def many(args: argparse.Namespace) -> int:

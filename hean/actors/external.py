@@ -109,6 +109,7 @@ class ExternalActor(KeptActor):
         context, source = self._context, message.source
         if context.journal.knows_execution(execution.category, execution.symbol, execution.exec_id):
             self._count(execution, source)
+            self._forget_question(execution)
             return
         order = self._open.get(execution.order_id) or self._ended.get(execution.order_id)
         parent = self._parent(order.parent_order_link_id if order is not None else execution.order_link_id)
@@ -135,6 +136,7 @@ class ExternalActor(KeptActor):
                 unparked=(execution_key(execution),),
             )
         )
+        self._forget_question(execution)
         context.tell_world(told)
         if execution.category in COVERED:
             # Spot and options have no position here: theirs is kept in the journal, and that is all.
@@ -216,6 +218,14 @@ class ExternalActor(KeptActor):
         key = ("external", "held", *symbol)
         self._context.ports.timers.after(delay_ms, self.mailbox, HowHeld(symbol=symbol), key)
 
+    def _forget_question(self, execution: Execution) -> None:
+        """It has its place, whoever said so: once that is true of all, nobody asks any more."""
+        symbol = (execution.category, execution.symbol)
+        waiting = self._unplaced.get(symbol, {})
+        if waiting.pop(execution_key(execution), None) is not None and not waiting:
+            self._asked.pop(symbol, None)
+            self._context.ports.timers.cancel(("external", "held", *symbol))
+
     def _see(self, rows: tuple[PositionRow, ...]) -> None:
         """What the exchange said of positions, before anything that it said after it."""
         for row in rows:
@@ -231,10 +241,9 @@ class ExternalActor(KeptActor):
         for symbol in dict.fromkeys((row.category, row.symbol) for row in rows):
             hedged = any(row.position_idx > 0 for row in rows if (row.category, row.symbol) == symbol)
             waiting = self._unplaced.get(symbol, {})
-            for key, message in tuple(waiting.items()):
+            for message in tuple(waiting.values()):
                 assert isinstance(message.row, Execution)
                 self._account(message, message.row, hedged)
-                del waiting[key]
 
     def _parent(self, order_link_id: str) -> OrderEntry | None:
         """The order of ours of that link ID, if it was ever sent."""

@@ -28,6 +28,31 @@ MARKETS = (
     ("BTCUSD", "inverse", "95000", "0.1", "1", 500),
 )
 
+CALM: Args = {
+    "entry": "ws",
+    "recv_window_ms": 2000,
+    "reply_timeout_s": 2.0,
+    "visibility_s": 4.0,
+    "max_age_s": 300.0,
+    "max_tries": 5,
+    "breaker_failures": 5,
+    "ban_silence_s": 2.0,
+    "reconcile_s": 10.0,
+    "confirm_s": 0.3,
+    "overlap_s": 60.0,
+    "max_drift_ms": 60_000,
+    "position_policy": "halt_symbol",
+    "hedged": False,
+    "opening": False,
+    "offset_ms": 0,
+    "lag": 0.0,
+    "spread_ms": 5,
+    "behaviour": {},
+    "limits": "bybit",
+    "finale": "",
+}
+"""What a world is without any misfortune."""
+
 
 @attrs.frozen
 class Action:

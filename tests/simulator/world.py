@@ -37,7 +37,7 @@ from hean.core.types import (
     Signal,
     TimeInForce,
 )
-from hean.errors import AuthRefused, RemoteError
+from hean.errors import AuthRefused, JournalError, RemoteError
 from hean.journal import Batch, Committed
 from hean.settings import (
     BreakerSettings,
@@ -253,7 +253,9 @@ class World:
                     raise
                 self._rise()
                 return
-            except (RemoteError, AuthRefused) as error:
+            except (RemoteError, AuthRefused, JournalError) as error:
+                if isinstance(error, JournalError) and not self.disk.full:
+                    raise
                 # Whoever runs the router starts it again.
                 self._tell("start.failed", error=str(error))
                 process.kill()

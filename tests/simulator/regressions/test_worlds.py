@@ -8,32 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.simulator.plan import Action, Plan
+from tests.simulator.plan import CALM, Action, Plan
 from tests.simulator.runner import play
-
-CALM: dict[str, Any] = {
-    "entry": "ws",
-    "recv_window_ms": 2000,
-    "reply_timeout_s": 2.0,
-    "visibility_s": 4.0,
-    "max_age_s": 300.0,
-    "max_tries": 5,
-    "breaker_failures": 5,
-    "ban_silence_s": 2.0,
-    "reconcile_s": 10.0,
-    "confirm_s": 0.3,
-    "overlap_s": 60.0,
-    "max_drift_ms": 60_000,
-    "position_policy": "halt_symbol",
-    "hedged": False,
-    "opening": False,
-    "offset_ms": 0,
-    "lag": 0.0,
-    "spread_ms": 5,
-    "behaviour": {},
-    "limits": "bybit",
-    "finale": "",
-}
 
 
 def world(seed: int, *actions: Action, length_ms: int = 20_000, **config: Any) -> Plan:
@@ -109,5 +85,28 @@ def test_halt_that_the_journal_could_not_take_is_there_after_a_restart() -> None
         submit(17_293, order_type="Limit", time_in_force="FOK", price="95195.0"),
         length_ms=21_000,
         finale="restart",
+    )
+    assert None is play(plan).broken
+
+
+def test_symbol_whose_holding_was_told_is_not_asked_for_again() -> None:
+    plan = world(
+        584,
+        Action(1_008, "weather", {"set": {"half_sent": 0.8}, "for_ms": 6000}),
+        Action(1_177, "weather", {"set": {"least_ms": 300, "spread_ms": 900}, "for_ms": 6000}),
+        fault(2_215, "foreign_order", symbol="BTCUSDT", category="linear", side="Buy", qty="0.003"),
+        submit(3_656, n=2, qty="0.006", order_type="Limit", price="94955.0"),
+        Action(3_660, "cancel", {"n": 2}),
+        Action(5_369, "cut", {"channel": "private"}),
+        length_ms=7_000,
+        reply_timeout_s=1.0,
+        max_age_s=20.0,
+        max_tries=3,
+        ban_silence_s=6.0,
+        overlap_s=5.0,
+        max_drift_ms=500,
+        position_policy="alert",
+        offset_ms=-2500,
+        behaviour={"position_push_unchanged": False, "close_after_failed_auth": True},
     )
     assert None is play(plan).broken

@@ -115,6 +115,23 @@ def test_amend_waits_for_the_one_that_is_out(world: World) -> None:
     assert 500 <= amends[1]["time"] - amends[0]["time"]
 
 
+def test_amend_that_waits_is_told_when_a_newer_one_takes_its_place(world: World) -> None:
+    with world.router() as router:
+        ticket = acknowledged(router)
+        world.exchange.fault("delay_push", {"topic": "order"}, args={"ms": 300})
+        decided = [ticket.amend(qty=qty).decided for qty in ("0.002", "0.003", "0.004")]
+        assert ["sent", "waiting", "waiting"] == decided
+        until(lambda: ticket.snapshot().qty == Decimal("0.004"))
+        assert "0.004" == their(world, ticket)["qty"]
+        assert 1 == world.fired("delay_push")
+    assert 2 == len(world.commands("amend", ticket))
+    assert [
+        "amend not taken: superseded by a newer amend; qty 0.003 was not sent",
+        "amend taken: the exchange shows it",
+        "amend taken: the exchange shows it",
+    ] == world.decisions(ticket.order_link_id)
+
+
 def test_cancel_of_a_create_that_waits_in_the_queue_takes_it_back(world: World) -> None:
     with world.router() as router:
         # Bybit takes ten creates a second: what is beyond them waits here.

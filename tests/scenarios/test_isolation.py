@@ -77,6 +77,17 @@ def test_surprise_that_decides_nothing_is_read_past(
         assert not [event for event in router.events(0) if event.type is EventType.QUARANTINED]
 
 
+def test_fee_whose_row_names_no_coin_is_in_the_coin_that_the_symbol_settles_in(plain_world: World) -> None:
+    world = plain_world
+    with world.router() as router:
+        world.exchange.fault("empty_numbers", {"topic": "execution"}, args={"fields": ["feeCurrency"]})
+        order = router.submit(signal("coinless")).wait(WAIT_S)
+        assert 1 == world.fired("empty_numbers")
+        assert ["USDT"] == [coin for coin, _ in order.fees]
+        assert order.fees == router.positions["BTCUSDT"].fees
+        world.assert_books_equal(router)
+
+
 @pytest.mark.parametrize("fault, topic, args", SET_ASIDE, ids=label)
 def test_row_that_cannot_be_understood_is_kept_raw_and_costs_nothing(
     fault: str, topic: str, args: dict[str, Any], plain_world: World

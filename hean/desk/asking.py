@@ -18,8 +18,6 @@ from hean.desk.paper import Paper
 from hean.errors import JournalBusy, LocalError
 from hean.journal import Brake, Command, JournalView, holder_of, post_command, pull_brake, pulled_brake
 
-# The router looks four times a second; the rest is patience with a busy machine.
-_ANSWER_S: Final = 5.0
 _LOOK_S: Final = 0.02
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -43,18 +41,6 @@ def asker(why_needed: bool) -> Callable[[Function], Function]:
         return click.option("--why", help="for the journal", **why)(function)
 
     return make
-
-
-patient = click.option(
-    "--timeout",
-    "timeout_s",
-    type=click.FloatRange(0.1, 3600),
-    default=_ANSWER_S,
-    show_default=True,
-    metavar="S",
-    help="how long to wait for the router's answer",
-)
-"""The option of everybody who waits for the router, in seconds."""
 
 
 def ask(desk: Desk, verb: str, *, who: str, why: str, timeout_s: float, **args: str) -> int:

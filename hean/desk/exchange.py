@@ -71,7 +71,7 @@ class Exchange:
         self.clock.observe(reply)
         return reply
 
-    def asker(self, timeout_s: float = 15.0) -> Asker:
+    def asker(self, timeout_s: float) -> Asker:
         """One who asks until he is answered, for so long; see there for what is raised."""
         from hean.setup import Asker  # noqa: PLC0415 - the kill switch asks in its own way
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from hean.desk.asking import ask_halt, asker, patient
+from hean.desk.asking import ask_halt, asker
 from hean.desk.cli import verb
 from hean.desk.desk import Desk
+from hean.desk.patience import patient
 
 
 @verb("halt", examples=['hean halt --why "fills look wrong"'])

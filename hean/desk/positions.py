@@ -8,6 +8,7 @@ from hean.desk.cli import verb
 from hean.desk.desk import Desk, Row
 from hean.desk.exits import Exit
 from hean.desk.paper import Column, Paper
+from hean.desk.patience import insistent
 from hean.desk.read import number
 
 _COLUMNS = (
@@ -22,7 +23,8 @@ _COLUMNS = (
 
 
 @verb("positions", examples=["hean positions", "hean positions -o json"])
-def positions(desk: Desk) -> int:
+@insistent
+def positions(desk: Desk, timeout_s: float) -> int:
     """
     Each position as our executions make it and as the exchange holds it, the difference, and the exec_ids behind it.
 
@@ -33,7 +35,7 @@ def positions(desk: Desk) -> int:
     from hean.desk.sides import compare  # noqa: PLC0415
 
     with desk.view() as view, exchange_of(desk.settings) as exchange, desk.progress("asking the exchange") as tell:
-        sides = compare(view, exchange, orders=False, tell=tell)
+        sides = compare(view, exchange, orders=False, timeout_s=timeout_s, tell=tell)
         rows: list[Row] = [
             {
                 "category": each.key[0],

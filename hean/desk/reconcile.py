@@ -6,11 +6,13 @@ from hean.desk.cli import verb
 from hean.desk.desk import Desk, Row
 from hean.desk.exits import Exit
 from hean.desk.paper import Paper
+from hean.desk.patience import insistent
 from hean.desk.read import clock
 
 
 @verb("reconcile", examples=["hean reconcile", "hean reconcile -o jsonl"])
-def reconcile(desk: Desk) -> int:
+@insistent
+def reconcile(desk: Desk, timeout_s: float) -> int:
     """
     Compare open orders, executions and positions with the exchange, over everything that either side has.
 
@@ -21,7 +23,7 @@ def reconcile(desk: Desk) -> int:
     from hean.desk.sides import compare  # noqa: PLC0415
 
     with desk.view() as view, exchange_of(desk.settings) as exchange, desk.progress("asking the exchange") as tell:
-        sides = compare(view, exchange, tell=tell)
+        sides = compare(view, exchange, orders=True, timeout_s=timeout_s, tell=tell)
         rows: list[Row] = [
             {
                 "kind": each.kind,

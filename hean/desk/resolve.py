@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
-from hean.desk.asking import ask, asker, patient
+from hean.desk.asking import ask, asker
 from hean.desk.cli import verb
 from hean.desk.desk import Desk
+from hean.desk.patience import patient
 from hean.desk.read import find
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from hean.desk.asking import ask, asker, patient
+from hean.desk.asking import ask, asker
 from hean.desk.cli import verb
 from hean.desk.desk import Desk
+from hean.desk.patience import patient
 
 
 @verb("resume", examples=['hean resume --why "looked at it with the desk"'])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from hean.desk.cli import verb
@@ -26,7 +24,7 @@ def schema(desk: Desk, name: str | None) -> int:
     chosen = SCHEMAS if name is None else {name: SCHEMAS[name]}
     if desk.form is not Form.TEXT:
         described = {each: {"meaning": SCHEMAS[each].meaning, "fields": dict(SCHEMAS[each].fields)} for each in chosen}
-        desk.out.write(json.dumps({"schema": "hean.schema/1", "schemas": described}) + "\n")
+        desk.put("hean.schema/1", {"schemas": described})
         return Exit.DONE
     paper = desk.paper
     for each, of in chosen.items():

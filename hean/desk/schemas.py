@@ -306,5 +306,13 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
         "A machine.",
         {"machine": "its name", "format": "of the picture", "picture": "its text", "path": "steps of the order's path"},
     ),
+    "hean.schema/1": Schema(
+        "What the objects hold: this list.",
+        {"schemas": "name -> its meaning, and its fields with theirs"},
+    ),
+    "hean.completion/1": Schema(
+        "What makes a shell complete verbs and options.",
+        {"shell": "bash, zsh, fish", "script": "to be evaluated by it"},
+    ),
 }
 """Every object, by its `schema`."""

@@ -85,7 +85,7 @@ class _Look:
 
 
 def compare(
-    view: JournalView, exchange: Exchange, *, orders: bool = True, tell: Callable[[str], None] = lambda _: None
+    view: JournalView, exchange: Exchange, *, orders: bool, timeout_s: float, tell: Callable[[str], None]
 ) -> Sides:
     """
     Look at both sides until nothing is in doubt.
@@ -94,6 +94,7 @@ def compare(
         view: our side.
         exchange: theirs.
         orders: whether open orders are compared too.
+        timeout_s: of each look, where the exchange does not answer.
         tell: how far it is.
 
     Raises:
@@ -111,7 +112,7 @@ def compare(
     while True:
         looks += 1
         tell(f"look {looks}")
-        picture = _picture(view, exchange, Ms(int(first)), orders=orders, deep=tuple(deep))
+        picture = _picture(view, exchange, Ms(int(first)), orders=orders, deep=tuple(deep), timeout_s=timeout_s)
         look = _Look(picture, restore_books(view, {}))
         comparison = reconcile.compare(_holdings(view, look), picture, suspects, Policies())
         suspects = dict(comparison.suspects)
@@ -135,7 +136,9 @@ def compare(
     )
 
 
-def _picture(view: JournalView, exchange: Exchange, first_ms: Ms, *, orders: bool, deep: tuple[Symbol, ...]) -> Picture:
+def _picture(
+    view: JournalView, exchange: Exchange, first_ms: Ms, *, orders: bool, deep: tuple[Symbol, ...], timeout_s: float
+) -> Picture:
     until_ms = Ms(exchange.clock.now_ms())
     mark = view.mark(EXECUTIONS_MARK)
     overlap_ms = int(exchange.settings.reconcile.overlap_s * 1000)
@@ -150,7 +153,7 @@ def _picture(view: JournalView, exchange: Exchange, first_ms: Ms, *, orders: boo
         deep_since_ms=Ms(max(first_ms, until_ms - catchup.DEEP_MS)),
         orders=orders,
     )
-    asker = exchange.asker()
+    asker = exchange.asker(timeout_s)
     while isinstance(asking, CatchUp):
         asking = catchup.feed(asking, asker.insist(asking.question()))
     if isinstance(asking, Unfinished):

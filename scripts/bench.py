@@ -20,9 +20,13 @@ import tempfile
 import time
 from pathlib import Path
 
+from attrs import asdict
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from hean.journal import Journal
+from tests.bench import live as many_live
+from tests.bench import restart as long_past
 from tests.bench.clients import CLIENTS, OURS
 from tests.bench.exchange import TimedExchange
 from tests.bench.figures import Figures, Target, targets
@@ -79,6 +83,31 @@ def trips(options: argparse.Namespace, found: dict[str, object]) -> list[Target]
     return targets(figures)
 
 
+def live(options: argparse.Namespace, found: dict[str, object]) -> list[Target]:
+    """What many live orders cost."""
+    with tempfile.TemporaryDirectory() as scratch:
+        levels = many_live.many(
+            options.levels,
+            client="hean ws",
+            rounds=options.rounds,
+            orders=max(options.orders // 2, 10),
+            pause_s=options.pause_ms / 1000,
+            scratch=Path(scratch),
+        )
+    print(many_live.show(levels))
+    found["live"] = [asdict(level) for level in levels]
+    return many_live.targets(levels)
+
+
+def restart(options: argparse.Namespace, found: dict[str, object]) -> list[Target]:
+    """How soon a router with a long past is LIVE."""
+    with tempfile.TemporaryDirectory() as scratch:
+        seen = long_past.restart(options.past, options.rounds, Path(scratch))
+    print(long_past.show(seen))
+    found["restart"] = asdict(seen)
+    return long_past.targets(seen)
+
+
 def main() -> int:
     """Measure, print, and write JSON and the plot where asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -89,6 +118,11 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", choices=list(CLIENTS), help="clients by name")
     parser.add_argument("--python", nargs="*", default=[], metavar="NAME=PATH", help="a peer's own interpreter")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--live", action="store_true", help="what thousands of live orders cost")
+    parser.add_argument("--levels", type=int, nargs="*", default=[10, 1_000, 5_000, 10_000], help="of live orders")
+    parser.add_argument("--restart", action="store_true", help="how soon a router with a long past is LIVE")
+    parser.add_argument("--past", type=int, default=100_000, help="orders in its journal; made once, in minutes")
+    parser.add_argument("--all", action="store_true", help="orders on their way, live ones, and a restart")
     parser.add_argument("--stages", action="store_true", help="where each microsecond of hean goes, and nothing else")
     parser.add_argument("--desk", action="store_true", help="how soon the desk's viewers answer, and nothing else")
     options = parser.parse_args()
@@ -101,8 +135,12 @@ def main() -> int:
                 print(f"{entry}\n{stages(entry, options.orders, options.pause_ms / 1000)}\n")
         return 0
     found: dict[str, object] = {"rounds": options.rounds, "orders": options.orders, "pause_ms": options.pause_ms}
-    reached = trips(options, found)
-    print()
+    asked = [part for part in (live, restart) if options.all or getattr(options, part.__name__)]
+    parts = [trips, *asked] if options.all or not asked else asked
+    reached = []
+    for part in parts:
+        reached += part(options, found)
+        print()
     print(show_targets(reached))
     if options.json:
         options.json.write_text(json.dumps(found, indent=1))

@@ -161,9 +161,7 @@ SIGNAL = (
     ended("submit", "offer", "encode", says="encode the frame"),
     began("submit", "offer", "send", says="pending call written down"),
     Mark(WIRE, False, "= the frame at the exchange"),
-    ended(
-        "submit", "offer", "send", says="socket write returns (the lock of the interpreter was given away meanwhile)"
-    ),
+    ended("submit", "offer", "send", says="socket write returns (the lock was given away meanwhile)"),
     ended("submit", says="adopt told, log queued, return"),
 )
 FILL = (

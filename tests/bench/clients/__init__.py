@@ -33,7 +33,7 @@ PACKAGES = {
 
 
 def client_of(name: str) -> Client:
-    """The client of that name, not started."""
-    module, kind, arguments = CLIENTS[name]
+    """The client of that name, which may go on after a comma; not started."""
+    module, kind, arguments = CLIENTS[name.partition(",")[0]]
     client: Client = getattr(importlib.import_module(f"{__name__}.{module}"), kind)(*arguments)
     return client

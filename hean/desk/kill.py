@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import click
 
 from hean.desk.asking import asker
 from hean.desk.cli import verb
 from hean.desk.desk import Desk, Row
-from hean.desk.exchange import exchange_of, pause
 from hean.desk.exits import Exit
 from hean.desk.paper import Paper
 from hean.errors import JournalError
 from hean.journal import Brake, holder_of, pull_brake, pulled_brake
-from hean.killswitch import Kill, KillReport
+
+if TYPE_CHECKING:
+    from hean.killswitch import KillReport
 
 
 @verb("kill", examples=["hean kill", 'hean kill --flatten --why "everything out"'])
@@ -34,6 +36,9 @@ def kill(desk: Desk, flatten: bool, timeout_s: float, who: str, why: str) -> int
 
     The exit code is 0 only when the exchange's own lists said that it is done; 6 when they did not, 5 when it refused.
     """
+    from hean.desk.exchange import exchange_of, pause  # noqa: PLC0415 - not for --help
+    from hean.killswitch import Kill  # noqa: PLC0415
+
     settings, path = desk.settings, desk.path
     halt = "left"
     try:

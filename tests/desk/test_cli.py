@@ -69,7 +69,9 @@ def test_viewers_import_nothing_that_they_do_not_need(journal: Path):
         "    print(code, line, *sys.modules, sep='|', file=sys.stderr)"
     )
     # In one process: what one of them imports shows with those behind it.
-    lines = ["--help", "status", "signals", "orders", "trace filled", "version", "schema", "config show"]
+    viewers = ["--help", "status", "signals", "orders", "trace filled", "version", "schema", "config show"]
+    helps = [f"{name} --help" for name in NAMES if name != "diagram"]
+    lines = [*viewers, *helps]
     done = python(program, *lines, env={"HEAN_JOURNAL__PATH": str(journal)})
     told = [line.split("|") for line in done.stderr.splitlines()]
     assert lines == [line for _, line, *_ in told]

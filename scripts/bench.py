@@ -30,6 +30,7 @@ from tests.bench import restart as long_past
 from tests.bench.clients import CLIENTS, OURS
 from tests.bench.exchange import TimedExchange
 from tests.bench.figures import Figures, Target, targets
+from tests.bench.plot import plot
 from tests.bench.stages import stages
 from tests.bench.table import show, show_targets
 from tests.bench.turns import Turns, installed
@@ -117,7 +118,8 @@ def main() -> int:
     parser.add_argument("--pause-ms", type=float, default=5.0, help="between a fill and the next signal")
     parser.add_argument("--only", nargs="*", choices=list(CLIENTS), help="clients by name")
     parser.add_argument("--python", nargs="*", default=[], metavar="NAME=PATH", help="a peer's own interpreter")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=Path, help="where to write what was found")
+    parser.add_argument("--svg", type=Path, help="where to draw it")
     parser.add_argument("--live", action="store_true", help="what thousands of live orders cost")
     parser.add_argument("--levels", type=int, nargs="*", default=[10, 1_000, 5_000, 10_000], help="of live orders")
     parser.add_argument("--restart", action="store_true", help="how soon a router with a long past is LIVE")
@@ -144,6 +146,9 @@ def main() -> int:
     print(show_targets(reached))
     if options.json:
         options.json.write_text(json.dumps(found, indent=1))
+    if options.svg and "trips" in found:
+        # Through JSON, so that a picture can be drawn from a file as well.
+        options.svg.write_text(plot(json.loads(json.dumps(found["trips"]))))
     return 0
 
 

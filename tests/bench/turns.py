@@ -36,15 +36,24 @@ class Turns:
         names: of the clients.
         scratch: each gets a directory in it.
         pythons: interpreters of clients that live in an environment of their own.
+        warm_up: orders before the first that counts.
     """
 
     def __init__(
-        self, exchange: TimedExchange, names: Iterable[str], scratch: Path, pythons: Mapping[str, str]
+        self,
+        exchange: TimedExchange,
+        names: Iterable[str],
+        scratch: Path,
+        pythons: Mapping[str, str],
+        *,
+        warm_up: int = WARM_UP,
     ) -> None:
+        self._warm_up = warm_up
         self._exchange = exchange
         self._number = 0
         self._rest_s: dict[str, float] = {}
         self._widest: dict[str, int] = {}
+        self._calm_at = 0.0
         self._scratch = scratch
         self.workers = {name: Worker(name, pythons.get(name, sys.executable)) for name in names}
 
@@ -54,7 +63,7 @@ class Turns:
             home.mkdir(exist_ok=True)
             says = worker.do("start", urls=self._exchange.urls_of(account), scratch=str(home))
             self._rest_s[name], self._widest[name] = says["rest_s"], says["widest"]
-            worker.do("one_by_one", first=self._take(WARM_UP), count=WARM_UP, pause_s=0)
+            worker.do("one_by_one", first=self._take(self._warm_up), count=self._warm_up, pause_s=0)
         self._exchange.stamps()
         return self
 
@@ -79,6 +88,7 @@ class Turns:
         at = turn % len(names)
         for name in names[at:] + names[:at]:
             worker = self.workers[name]
+            time.sleep(max(self._calm_at - time.monotonic(), 0))
             trips = worker.do("one_by_one", first=self._take(orders), count=orders, pause_s=pause_s)["trips"]
             for measure, spans in spans_of(trips, self._exchange.stamps()).items():
                 figures.spans[name][measure].append(spans)
@@ -89,7 +99,7 @@ class Turns:
                     figures.rates[name][most].append(says["per_s"])
                     figures.cpu_us[name][most].append(says["cpu_us"])
             self._exchange.stamps()
-            time.sleep(self._rest_s[name])
+            self._calm_at = time.monotonic() + self._rest_s[name]
 
     def _take(self, count: int) -> int:
         first, self._number = self._number, self._number + count

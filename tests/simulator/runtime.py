@@ -15,7 +15,7 @@ import queue
 import random
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pykka
@@ -84,7 +84,7 @@ class SimFuture(pykka.Future[Any]):
 class SimMailbox:
     """An inbox that grants its actor one message at a time, and outlives it; one of a dead process is deaf."""
 
-    __slots__ = ("_granted", "_process", "_queue", "actor", "busy", "name", "started")
+    __slots__ = ("_draining", "_granted", "_process", "_queue", "actor", "busy", "name", "started")
 
     def __init__(self, name: str, process: Process) -> None:
         self.name = name
@@ -94,6 +94,7 @@ class SimMailbox:
         self._process = process
         self._queue: deque[Envelope[Any]] = deque()
         self._granted = False
+        self._draining = False
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
@@ -121,6 +122,16 @@ class SimMailbox:
         self._queue = deque(stops)
         return [envelope.message for envelope in others]
 
+    def next_of(self, wanted: Callable[[object], bool]) -> object | None:
+        # How much has queued when an actor looks is chance; what has is handled alone as often as together.
+        envelope = self._queue[0] if self._queue and self._process.kernel.toss() else None
+        if envelope is None or envelope.reply_to is not None or not wanted(envelope.message):
+            return None
+        return self._queue.popleft().message
+
+    def give_back(self, messages: Sequence[object]) -> None:
+        self._queue.extendleft(Envelope(message) for message in reversed(messages))
+
     def peek(self) -> list[object]:
         """What waits."""
         return [envelope.message for envelope in self._queue]
@@ -135,7 +146,7 @@ class SimMailbox:
             self._process.kernel.stir(self)
 
     def get(self) -> Envelope[Any]:
-        if not self._granted:
+        if not self._granted and not self._draining:
             raise Paused
         self._granted = False
         return self._queue.popleft()
@@ -168,8 +179,10 @@ class SimMailbox:
             return
         finally:
             self.busy = False
-        # The loop ended: the actor was stopped, or stopped itself.
+        # The loop ended: the actor was stopped, or stopped itself, or failed.
+        self._draining = True
         actor._actor_loop_teardown()
+        self._draining = False
         if self.actor is actor:
             self.actor = None
 
@@ -217,6 +230,10 @@ class Kernel:
     def stir(self, mailbox: SimMailbox) -> None:
         """That mailbox may have something to do."""
         self._stirred[mailbox] = None
+
+    def toss(self) -> bool:
+        """Heads or tails."""
+        return self._unit() < 0.5
 
     @property
     def idle(self) -> bool:

@@ -114,6 +114,7 @@ class Kill:
         late_s: how long after its signing a request may still be taken: the receive window and a second. Whoever holds
             our key and is not halted may have requests under way for so long.
         timeout_s: for all of it; what is open then is in the report.
+        tell: how far it is, in words.
     """
 
     def __init__(
@@ -124,8 +125,10 @@ class Kill:
         pause: Callable[[float], object],
         late_s: float,
         timeout_s: float = 60.0,
+        tell: Callable[[str], object] = lambda _: None,
     ) -> None:
         self._client = client
+        self._tell = tell
         self._now_ms = now_ms
         self._pause = pause
         self._late_s = late_s
@@ -142,6 +145,7 @@ class Kill:
         orders, positions, problems = self._clear(flatten=flatten, since_ms=self._began_ms)
         left_s = self._late_s - (self._now_ms() - self._began_ms) / 1000
         if left_s > 0 and not (self._over or self._vain):
+            self._tell(f"waiting {left_s:.1f} s until no request that was under way can be taken any more")
             self._pause(left_s)
         if not problems:
             orders, positions, problems = self._clear(flatten=flatten, since_ms=self._now_ms())
@@ -269,6 +273,7 @@ class Kill:
         if self._over:
             problems[_BANNED if self._banned else f"no time left after {self._timeout_s:g} s"] = None
             return None
+        self._tell(f"{type(call).__name__} {getattr(call, 'category', '')}; {len(self._cancelled)} cancelled")
         reply = self._client.perform(call, timeout_s=_CALL_S)
         verdict = reply.verdict
         if verdict.kind is VerdictKind.ACCEPTED:

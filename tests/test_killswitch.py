@@ -252,7 +252,9 @@ def test_ban_ends_the_kill_at_once_and_says_so(client: RestClient, exchange: Loo
 def test_a_key_that_is_refused_at_every_door_ends_the_kill(client: RestClient, exchange: LoopbackExchange) -> None:
     exchange.fault("error", {}, count=None, args={"ret_code": 10003})
     paused: list[float] = []
-    report = Kill(client, now_ms=now_ms, pause=paused.append, late_s=LATE_S).run(flatten=True)
+    told: list[str] = []
+    report = Kill(client, now_ms=now_ms, pause=paused.append, late_s=LATE_S, tell=told.append).run(flatten=True)
+    assert "QueryOrders inverse; 0 cancelled" in told
     assert ([], False) == (paused, report.done)
     # Each once: one right may be missing where another is there.
     assert {"CancelAll", "QueryOrders"} == {problem.split()[0] for problem in report.problems}

@@ -103,7 +103,7 @@ class Again:
             self._after_n = record.n
             self.records += 1
             if self.records % _TELL_EVERY == 0:
-                self._tell(f"record {record.n} of {last}")
+                self._tell(f"record {record.n} of {last}, {100 * record.n // max(last, 1)} %")
             match record.kind:
                 case "start":
                     self._policies[record.epoch] = plain.from_plain(OrderPolicy, _body(record)["policy"])

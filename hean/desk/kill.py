@@ -46,18 +46,20 @@ def kill(desk: Desk, flatten: bool, timeout_s: float, who: str, why: str) -> int
     except JournalError as error:
         halt = "failed"
         desk.talk(f"the halt could not be left: {error}; cancelling all the same")
-    with exchange_of(settings) as exchange, desk.progress("cancelling everything, then looking until it stays so"):
+    with exchange_of(settings) as exchange:
         desk.talk(f"cancelling everything on {exchange.name}, {exchange.endpoints.rest_url}")
         began_s = time.monotonic()
-        killing = Kill(
-            exchange,
-            now_ms=exchange.local.now_ms,
-            pause=pause,
-            # Source: Bybit V5 docs, guide: a request is taken until a second after the end of its receive window.
-            late_s=settings.bybit.recv_window_ms / 1000 + 1,
-            timeout_s=timeout_s,
-        )
-        report = killing.run(flatten=flatten)
+        with desk.progress("killing") as tell:
+            killing = Kill(
+                exchange,
+                now_ms=exchange.local.now_ms,
+                pause=pause,
+                # Source: Bybit V5 docs, guide: a request is taken until a second after the end of its receive window.
+                late_s=settings.bybit.recv_window_ms / 1000 + 1,
+                timeout_s=timeout_s,
+                tell=tell,
+            )
+            report = killing.run(flatten=flatten)
     head = _head(exchange.name, halt, report, time.monotonic() - began_s)
     desk.show("hean.kill/1", head, (), lambda paper: _text(paper, head, flatten=flatten))
     pid = holder_of(path)

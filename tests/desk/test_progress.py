@@ -1,0 +1,64 @@
+"""What takes its time says so to a person, on stderr; a pipe, a file and a program see nothing of it."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+
+from hean.desk.again import Again
+from hean.desk.cli import run
+from hean.desk.desk import Desk
+from hean.journal import JournalView
+from tests.conftest import Routers
+from tests.desk.conftest import Strategy, Terminal, hean_in
+from tests.exchange import LoopbackExchange
+
+QUICK = {"HEAN_BYBIT__RECV_WINDOW_MS": "500"}
+SLOW = {
+    "replay": "replaying",
+    "doctor": "checking",
+    "positions": "asking the exchange",
+    "reconcile": "asking the exchange",
+    "kill": "killing",
+}
+
+
+def err_of(line: str, env: dict[str, str], err: io.StringIO) -> str:
+    out = io.StringIO()
+    run(line.split(), Desk(env, out, err))
+    assert "\x1b" not in out.getvalue()
+    return err.text if isinstance(err, Terminal) else err.getvalue()
+
+
+def test_whoever_waits_at_a_terminal_is_told_for_what(router: Routers, router_env: dict[str, str]):
+    router()
+    for line, told in SLOW.items():
+        shown = err_of(line, router_env | QUICK, Terminal())
+        assert (line, True) == (line, told in shown)
+        # An object that is asked for is for a program, wherever it looks.
+        assert (line, False) == (line, told in err_of(f"{line} -o json", router_env | QUICK, Terminal()))
+        assert (line, False) == (line, told in err_of(line, router_env | QUICK, io.StringIO()))
+
+
+def test_who_waits_for_a_router_is_told_for_which(strategy: Strategy, router_env: dict[str, str]):
+    strategy.hang()
+    shown = err_of("halt --timeout 0.3", router_env, Terminal())
+    assert f"waiting for process {strategy.pid}" in shown
+
+
+def test_a_replay_tells_how_far_it_is(journal: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("hean.desk.again._TELL_EVERY", 5)
+    told: list[str] = []
+    with JournalView.read(journal) as view:
+        assert [] == list(Again(view, told.append).run())
+        last = view.last_n
+    assert f"record 5 of {last}, {500 // last} %" == told[0]
+
+
+def test_nothing_is_drawn_where_nobody_looks(router_env: dict[str, str], exchange: LoopbackExchange):
+    before = "rich" in sys.modules
+    assert "" == hean_in(router_env)("doctor").err
+    assert before == ("rich" in sys.modules)

@@ -284,6 +284,7 @@ def test_row_older_than_the_base_says_nothing():
     made.checkpoint(4)
     assert Agreement(verdict=Verdict.BEHIND, expected=None, seen=row(3, "1")) == made.agree(row(3, "1"))
     assert (None, None) == (made.size_at(3), made.at(3))
+    assert [D(-2), made.snapshot] == [made.size_at(4), made.at(4)]
     assert Verdict.CONFIRMED == made.agree(row(4, "-2")).verdict
 
 

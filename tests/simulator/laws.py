@@ -86,9 +86,14 @@ class Laws:
         self._seen: set[int] = set()
         self.halted = False
         """A halt was told, and nobody has resumed."""
+        self.resolved: set[str] = set()
+        """Orders whose end a person decided."""
+        self.amended: set[str] = set()
+        """Orders of which a change by the exchange was told."""
         self.cancelled: set[str] = set()
         """Orders whose end was asked for, and promised."""
         self._executed: dict[str, Decimal] = {}
+        self._seen_of: dict[str, tuple[Decimal, int]] = {}
         self._their_execs: dict[str, Any] = {}
         self._their_seen = 0
         self._failed: Violation | None = None
@@ -203,12 +208,27 @@ class Laws:
                 qty = Decimal(orjson.loads(execution.body)["exec_qty"])
                 self._executed[entry.order_link_id] = self._executed.get(entry.order_link_id, ZERO) + qty
         ours = Decimal(ledger.get("cum_exec_qty", "0"))
+        self._nothing_seen_is_unseen(entry.order_link_id, Decimal(ledger.get("watermark", "0")), body.get("view"))
         summed = self._executed.get(entry.order_link_id, ZERO)
         if ours != summed and not self.world.power_cut:
             self.fail("quantity_is_the_sum", f"{entry.order_link_id}: ledger {ours}, its executions {summed}")
         theirs = self.their_sum(entry.order_link_id) if ours else ZERO
         if ours > theirs and not self._is_split(entry.order_link_id):
             self.fail("never_more_than_theirs", f"{entry.order_link_id}: {ours} here, {theirs} there")
+
+    def _nothing_seen_is_unseen(self, link_id: str, watermark: Decimal, view: dict[str, Any] | None) -> None:
+        """What the exchange once showed of an order is not taken back by what it said before."""
+        updated_ms = 0 if view is None else view["updated_ms"]
+        before, before_ms = self._seen_of.get(link_id, (ZERO, 0))
+        self._seen_of[link_id] = (watermark, updated_ms)
+        if self.world.power_cut:
+            return
+        if watermark < before:
+            self.fail(
+                "nothing_seen_is_unseen", f"{link_id}: {before} executed by the exchange's word, then {watermark}"
+            )
+        if updated_ms < before_ms and not self.world.plan_has("clock_skew"):
+            self.fail("nothing_seen_is_unseen", f"{link_id}: a row of {updated_ms} after one of {before_ms}")
 
     def _orders_of(self, link_id: str) -> list[TheirOrder]:
         return [order for order in self.world.account.orders.values() if order.order_link_id == link_id]
@@ -220,8 +240,12 @@ class Laws:
         before, after, fact = body["before"], body["after"], body["fact"]
         if before != after and after not in MOVES[before]:
             self.fail("orders_never_go_back", f"{link_id}: {before} -> {after} by {fact}")
+        if before != after and after == "CLOSED":
+            self._settled(link_id)
         if before != after and fact != "resolved":
             self._no_end_is_assumed(link_id, after, fact)
+        if fact == "resolved":
+            self.resolved.add(link_id)
         effects = body["effects"]
         if fact in {"not_sent", "absence_proven"}:
             self._proof[link_id] = fact
@@ -236,6 +260,16 @@ class Laws:
             if sends > 1 and not good and not self.world.power_cut:
                 self.fail("no_second_create_before_proof", f"{link_id}: send {sends} after {proof or 'no proof'}")
             self._proof[link_id] = proof
+
+    def _settled(self, link_id: str) -> None:
+        """CLOSED says that every execution is here; what is executed after an order's end nobody can know before."""
+        world, theirs = self.world, self.their_order(link_id)
+        excused = world.power_cut or world.plan_has("late_fill") or self._is_split(link_id) or link_id in self.resolved
+        if theirs is None or excused:
+            return
+        ours = self._executed.get(link_id, ZERO)
+        if ours < theirs.cum_qty:
+            self.fail("closed_is_settled", f"{link_id} is CLOSED: {ours} executed here, {theirs.cum_qty} there")
 
     def _no_end_is_assumed(self, link_id: str, after: str, fact: str) -> None:
         """FILLED, CANCELLED and REJECTED are the exchange's words, not guesses."""
@@ -289,6 +323,12 @@ class Laws:
                 excused = event.reason == "duplicate_id" or self.world.power_cut
                 if not excused and self.their_order(link_id) is not None:
                     self.fail("events_agree_with_books", f"RISK_BLOCKED {link_id}: the exchange has it")
+            case EventType.ORDER_AMENDED:
+                self.amended.add(link_id)
+            case EventType.ERROR if event.reason == "overfill":
+                theirs = self.their_order(link_id)
+                if theirs is None or self.their_sum(link_id) <= theirs.qty:
+                    self.fail("events_agree_with_books", f"overfill {link_id}: {event.detail}; {_status(theirs)}")
             case EventType.STATUS if event.reason.startswith("stream_"):
                 self._stream_changes(event.reason)
             case EventType.FUNDING:
@@ -361,7 +401,7 @@ class Laws:
         elif reason == "stream_LIVE":
             self._owed += self._buffered
             first_ms = int(world.journal.mark("first_start_ms") or 0)
-            if not (_LIARS & {action.args.get("fault") for action in world.plan.actions}):
+            if not world.plan_has(*_LIARS):
                 self._owed += [key for key in self._before if self.their_exec(key[2]).exec_ms >= first_ms]
         if reason != "stream_CATCHING_UP":
             self._buffered, self._before = [], []

@@ -96,6 +96,19 @@ def orders_are_equal(laws: Laws) -> None:
         )
 
 
+def amendments_are_told(laws: Laws) -> None:
+    """Whoever listens has heard that an order is not what was asked for any more."""
+    world = laws.world
+    if world.power_cut:
+        return
+    for entry in world.journal.orders():
+        order, theirs = plain.loads(Order | OrderSnapshot, entry.body), laws.their_order(entry.order_link_id)
+        if not isinstance(order, Order) or theirs is None or theirs.status in FINAL:
+            continue
+        told = entry.order_link_id in laws.amended or order.request.qty == theirs.qty
+        require(told, "amendments_are_told", f"{entry.order_link_id}: {order.request.qty} asked, {theirs.qty} there")
+
+
 def outcomes_of(theirs: TheirOrder) -> set[OrderState]:
     """What an ended order of the exchange may be here."""
     if theirs.status == "Filled":
@@ -233,6 +246,7 @@ def a_second_look_finds_nothing(laws: Laws) -> None:
 QUIET_LAWS = (
     one_order_or_one_denial,
     orders_are_equal,
+    amendments_are_told,
     executions_are_equal,
     positions_are_equal,
     the_journal_is_whole,

@@ -27,14 +27,14 @@ TEETH: tuple[Tooth, ...] = (
         name="dedupe_marked_before_apply",
         what="an execution is marked as known in a transaction of its own, before the order has it",
         path="hean/actors/order.py",
-        old="        context.ports.point(Point.APPLIED)\n        context.journal.commit(\n",
-        new="        context.ports.point(Point.APPLIED)\n"
-        "        from attrs import evolve\n"
-        "        from hean.journal import Batch\n"
-        "        whole = batch_of(applied, fact, at_ms=now_ms, unit=unit, digest=self._slot.cell.digest, extra=extra)\n"
-        "        if whole.executions:\n"
-        "            context.journal.commit(Batch(at_ms=now_ms, executions=whole.executions))\n"
-        "        context.journal.commit(\n",
+        old="            context.ports.point(Point.APPLIED)\n",
+        new="            context.ports.point(Point.APPLIED)\n"
+        "            from attrs import evolve\n"
+        "            from hean.journal import Batch\n"
+        "            alone = Taken(fact=fact, applied=applied, unit=unit, extra=extra)\n"
+        "            whole = batch_of(alone, at_ms=now_ms, digest=self._slot.cell.digest)\n"
+        "            if whole.executions:\n"
+        "                context.journal.commit(Batch(at_ms=now_ms, executions=whole.executions))\n",
     ),
     Tooth(
         name="resend_on_timeout",
@@ -245,10 +245,10 @@ TEETH: tuple[Tooth, ...] = (
     ),
     Tooth(
         name="create_sent_late",
-        what="a create that has become too old is sent all the same",
+        what="a create that has waited too long is sent all the same",
         path="hean/core/step.py",
-        old="        return self.now_ms - self.order.request.submitted_ms >= self.policy.max_age_ms",
-        new="        return False",
+        old="        expires_ms = Ms(order.request.submitted_ms + self.policy.max_age_ms)",
+        new="        expires_ms = Ms(order.request.submitted_ms + 1_000 * self.policy.max_age_ms)",
     ),
     Tooth(
         name="withdrawn_call_unanswered",

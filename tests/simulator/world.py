@@ -132,6 +132,7 @@ class World:
         self.disk = Disk(keep)
         self.settings = settings_of(self.config)
         self.credentials = Credentials(api_key=API_KEY, api_secret=API_SECRET)
+        self._faults = {action.args["fault"] for action in plan.actions if action.kind == "fault"}
         self.life: Life | None = None
         self.dying: Process | None = None
         self.signals: dict[int, Signal] = {}
@@ -152,6 +153,10 @@ class World:
         self.kernel.after_turn = self.laws.after_turn
         self.net.on_create = self.laws.create_leaves
         self.net.on_row = self.laws.frame_arrives
+
+    def plan_has(self, *faults: str) -> bool:
+        """Whether one of these faults is in the plan."""
+        return not self._faults.isdisjoint(faults)
 
     # Telling.
 

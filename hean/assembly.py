@@ -14,7 +14,7 @@ import pykka
 from attrs import evolve, frozen
 
 from hean.actors.admission import Admission
-from hean.actors.books import restore_books
+from hean.actors.books import restore_told
 from hean.actors.brakes import frozen_before
 from hean.actors.bus import Bus
 from hean.actors.clock import ExchangeClock
@@ -22,7 +22,7 @@ from hean.actors.commands import Commands
 from hean.actors.context import Addresses, Context, Gate, Observe
 from hean.actors.external import ExternalActor
 from hean.actors.gateway import Express, GatewayActor
-from hean.actors.messages import Adopt
+from hean.actors.messages import Adopt, Fold, Unowned
 from hean.actors.operator import OperatorActor
 from hean.actors.portfolio import PortfolioActor, adopted
 from hean.actors.ports import Ports, Sockets, Wire
@@ -43,8 +43,8 @@ from hean.core.record import Order, OrderPolicy
 from hean.core.retry import RetryPolicy
 from hean.core.session_facts import StartRequested
 from hean.core.session_record import SessionPolicy
-from hean.core.types import EventType, FindingKind
-from hean.journal import Batch, Journal, Record
+from hean.core.types import EventType, Execution, FindingKind, Source
+from hean.journal import Batch, ExecutionEntry, Journal, Record
 from hean.journal.marks import HALT_MARK
 from hean.settings import Settings
 from hean.setup import Setup
@@ -60,12 +60,14 @@ class Plant:
 
     Attributes:
         actors: in the order they were started; stop them in reverse.
+        untold: executions that the journal has without the event of their position.
     """
 
     context: Context
     admission: Admission
     actors: list[pykka.ActorRef[Any]]
     setup: Setup
+    untold: tuple[ExecutionEntry, ...]
     has_trade: bool
 
     def go(self) -> None:
@@ -76,6 +78,8 @@ class Plant:
         context.journal.commit(Batch(at_ms=context.now_ms(), records=(start,)))
         for row in self.setup.adopted:
             context.announce(adopted(row, context.now_ms()))
+        for execution in self.untold:
+            self._fold(execution)
         for entry in context.journal.unsettled_orders():
             order = order_of(entry)
             if not isinstance(order, Order):
@@ -89,6 +93,24 @@ class Plant:
         context.to.stream.tell(StartRequested())
         if self.has_trade:
             context.to.trade.tell(StartRequested())
+
+    def _fold(self, entry: ExecutionEntry) -> None:
+        context, execution = self.context, plain.loads(Execution, entry.body)
+        owner = context.journal.order(entry.order_link_id) if entry.order_link_id else None
+        order = order_of(owner) if owner is not None else None
+        if not isinstance(order, Order):
+            context.to.external.tell(Unowned(row=execution, source=Source.REPLAY))
+            return
+        request = order.request
+        context.to.portfolio.tell(
+            Fold(
+                execution=execution,
+                position_idx=entry.position_idx,
+                correlation_id=request.correlation_id,
+                signal_id=request.signal_id,
+                reduce_only=request.reduce_only,
+            )
+        )
 
 
 def assemble(
@@ -127,6 +149,7 @@ def assemble(
     def handler_failed(type_: EventType, error: BaseException) -> None:
         observe("handler.failed", {"type": type_, "error": repr(error)})
 
+    books, untold = restore_told(journal, setup.instruments)
     context = Context(
         ports=ports,
         journal=journal,
@@ -162,7 +185,7 @@ def assemble(
             exchange_clock=exchange_clock,
             sync_ms=int(settings.clock.sync_s * 1000),
         ),
-        start(PortfolioActor, "portfolio", restore_books(journal, setup.instruments)),
+        start(PortfolioActor, "portfolio", books),
         start(ExternalActor, "external", settings.reconcile.manual, settings.reconcile.forced),
         start(SupervisorActor, "supervisor"),
         start(
@@ -218,6 +241,7 @@ def assemble(
         admission=admission,
         actors=actors,
         setup=setup,
+        untold=untold,
         has_trade=trade is not None,
     )
 

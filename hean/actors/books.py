@@ -6,27 +6,85 @@ Apart from the actor that owns them, so that whoever only reads a journal starts
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 
 from hean.core import plain
-from hean.core.position import PositionBook
+from hean.core.position import Balance, PositionBook
 from hean.core.reconcile import COVERED
-from hean.core.types import Category, Execution, Instrument, PositionRow
-from hean.journal import JournalView, PositionEntry
+from hean.core.types import Category, EventType, Execution, Instrument, PositionRow
+from hean.journal import ExecutionEntry, JournalView, PositionEntry
 
 Key = tuple[Category, str, int]
 """category, symbol, position_idx."""
 
+_OF_POSITIONS = frozenset(
+    {EventType.POSITION_OPENED, EventType.POSITION_UPDATE, EventType.POSITION_CLOSED, EventType.FUNDING}
+)
 
-def opening_balance(row: PositionRow) -> PositionEntry:
-    """The exchange's row as the journal keeps it: what is at or below its seq is not folded again."""
-    return PositionEntry(category=row.category, symbol=row.symbol, position_idx=row.position_idx, body=plain.dumps(row))
+
+def opening_balance(row: PositionRow, book: PositionBook | None = None) -> PositionEntry:
+    """
+    What was taken over as the journal keeps it: what is at or below the row's seq is not folded again.
+
+    Args:
+        row: the exchange's.
+        book: which took it over, for the sums that go on; None for one that began with it.
+    """
+    body = plain.dumps(row if book is None else book.balance(row))
+    return PositionEntry(category=row.category, symbol=row.symbol, position_idx=row.position_idx, body=body)
+
+
+def restore_told(
+    journal: JournalView, instruments: Mapping[tuple[Category, str], Instrument]
+) -> tuple[dict[Key, PositionBook], tuple[ExecutionEntry, ...]]:
+    """
+    The books as far as their events were told, and the executions that are still to be folded and told.
+
+    Whoever has an execution in the journal may be killed before the event of its position is. An order settles after
+    that, so those of settled orders were told; a foreign execution is parked until it is told.
+
+    Args:
+        journal: of the account.
+        instruments: for the coins that they settle in.
+    """
+    parked = {(entry.category, entry.symbol, entry.exec_id) for entry in journal.parked()}
+    unsettled = {entry.order_link_id for entry in journal.unsettled_orders()}
+    told: dict[str, set[str]] = {}
+    untold: list[ExecutionEntry] = []
+
+    def is_told(entry: ExecutionEntry) -> bool:
+        if entry.order_link_id in unsettled:
+            if entry.order_link_id not in told:
+                told[entry.order_link_id] = _told_of(journal, entry.order_link_id)
+            was_told = entry.exec_id in told[entry.order_link_id]
+        else:
+            was_told = bool(entry.order_link_id) or (entry.category, entry.symbol, entry.exec_id) not in parked
+        if not was_told:
+            untold.append(entry)
+        return was_told
+
+    return restore_books(journal, instruments, is_told), tuple(untold)
+
+
+def _told_of(journal: JournalView, order_link_id: str) -> set[str]:
+    bodies = (json.loads(record.body) for record in journal.records(order_link_id=order_link_id, kind="event"))
+    return {str(body["exec_id"]) for body in bodies if body["type"] in _OF_POSITIONS}
 
 
 def restore_books(
-    journal: JournalView, instruments: Mapping[tuple[Category, str], Instrument]
+    journal: JournalView,
+    instruments: Mapping[tuple[Category, str], Instrument],
+    counts: Callable[[ExecutionEntry], bool] = lambda _: True,
 ) -> dict[Key, PositionBook]:
-    """The books as the journal gives them back: opening balances, then every execution since."""
+    """
+    The books as the journal gives them back: opening balances, then every execution since.
+
+    Args:
+        journal: of the account.
+        instruments: for the coins that they settle in.
+        counts: whether an execution is folded; asked once for each.
+    """
     books: dict[Key, PositionBook] = {}
 
     def book(category: Category, symbol: str, position_idx: int) -> PositionBook:
@@ -38,9 +96,11 @@ def restore_books(
         return books[key]
 
     for entry in journal.positions():
-        book(Category(entry.category), entry.symbol, entry.position_idx).adopt(plain.loads(PositionRow, entry.body))
+        kept = plain.loads(PositionRow | Balance, entry.body)
+        balance = kept if isinstance(kept, Balance) else Balance(row=kept)
+        book(Category(entry.category), entry.symbol, entry.position_idx).resume(balance)
     for row in journal.executions():
-        if row.category not in COVERED:
+        if row.category not in COVERED or not counts(row):
             continue
         execution = plain.loads(Execution, row.body)
         book(execution.category, execution.symbol, row.position_idx).fold(execution)

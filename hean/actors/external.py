@@ -28,6 +28,7 @@ from hean.core.types import (
     Event,
     EventType,
     Execution,
+    Ms,
     OrderLinkId,
     OrderRow,
     OrderSnapshot,
@@ -36,7 +37,7 @@ from hean.core.types import (
     Reaction,
     Source,
 )
-from hean.journal import Batch, ExecutionKey, OrderEntry, ParkedEntry
+from hean.journal import Batch, ExecutionEntry, ExecutionKey, OrderEntry, ParkedEntry
 from hean.journal.marks import FOREIGN_MARK
 
 # Ended ones are kept for executions that come late; beyond this many the oldest are dropped.
@@ -107,60 +108,74 @@ class ExternalActor(KeptActor):
 
     def _account(self, message: Unowned, execution: Execution, hedged: bool | None = None) -> None:
         context, source = self._context, message.source
-        if context.journal.knows_execution(execution.category, execution.symbol, execution.exec_id):
-            self._count(execution, source)
+        entry = self._entry(execution)
+        if entry is not None and (source is not Source.REPLAY or entry.order_link_id):
+            self._count(entry, execution, source)
             self._forget_question(execution)
             return
         order = self._open.get(execution.order_id) or self._ended.get(execution.order_id)
         parent = self._parent(order.parent_order_link_id if order is not None else execution.order_link_id)
         cause = cause_of(execution, order, ours=parent is not None)
-        idx = self._position_idx(execution, order, parent, hedged)
+        idx = entry.position_idx if entry is not None else self._position_idx(execution, order, parent, hedged)
         if idx is None:
             self._park(message, execution)
             return
-        correlation_id = parent.correlation_id if parent is not None else f"external-{execution.order_id}"
-        signal_id = parent.signal_id if parent is not None else ""
+        # Spot and options have no position here: theirs is kept in the journal, and that is all.
+        folded = execution.category in COVERED
         event = evolve(
             self._event(cause, execution, source),
-            correlation_id=correlation_id,
-            signal_id=signal_id,
+            correlation_id=parent.correlation_id if parent is not None else f"external-{execution.order_id}",
+            signal_id=parent.signal_id if parent is not None else "",
             parent_order_link_id=parent.order_link_id if parent is not None else "",
         )
-        # The portfolio tells of funding, with the position that it was paid for.
-        told = () if cause is Cause.FUNDING else (event,)
-        context.journal.commit(
-            Batch(
-                at_ms=event.at_ms,
-                records=tuple(record_of(event) for event in told),
-                executions=(execution_entry(execution, None, idx),),
-                unparked=(execution_key(execution),),
+        if entry is None:
+            # Before it is remembered: what comes again after a crash brakes again.
+            self._brake(cause, execution)
+            # The portfolio tells of funding, with the position that it was paid for.
+            told = () if cause is Cause.FUNDING else (event,)
+            context.journal.commit(
+                Batch(
+                    at_ms=event.at_ms,
+                    records=tuple(record_of(event) for event in told),
+                    executions=(execution_entry(execution, None, idx),),
+                    parked=(_parked(execution, event.at_ms),) if folded else (),
+                    unparked=() if folded else (execution_key(execution),),
+                )
             )
-        )
-        self._forget_question(execution)
-        context.tell_world(told)
-        if execution.category in COVERED:
-            # Spot and options have no position here: theirs is kept in the journal, and that is all.
+            self._forget_question(execution)
+            context.tell_world(told)
+        if folded:
             context.to.portfolio.tell(
                 Fold(
                     execution=execution,
                     position_idx=idx,
-                    correlation_id=correlation_id,
-                    signal_id=signal_id,
+                    correlation_id=event.correlation_id,
+                    signal_id=event.signal_id,
                     reduce_only=order is not None and order.reduce_only,
+                    parked=True,
                 )
             )
+
+    def _brake(self, cause: Cause, execution: Execution) -> None:
         if cause not in {Cause.CHILD, Cause.FUNDING}:
             reaction = self._reactions[cause.forced]
             why = f"{cause}: {execution.side} {execution.exec_qty} {execution.symbol}, of no order of ours"
-            brake(context, reaction, execution.category, execution.symbol, who="external", why=why, lasting=True)
+            brake(self._context, reaction, execution.category, execution.symbol, who="external", why=why, lasting=True)
 
-    def _count(self, execution: Execution, source: Source) -> None:
-        """A second delivery: recorded, and nothing else."""
+    def _entry(self, execution: Execution) -> ExecutionEntry | None:
+        """The execution as the journal has it, whoever accounted it."""
+        key = {"category": execution.category, "symbol": execution.symbol, "exec_id": execution.exec_id}
+        if not self._context.journal.knows_execution(**key):
+            return None
+        return next(iter(self._context.journal.executions(**key)))
+
+    def _count(self, entry: ExecutionEntry, execution: Execution, source: Source) -> None:
+        """A second delivery: recorded, and nothing else. One of another hand may still wait for its position."""
         self._context.journal.commit(
             Batch(
                 at_ms=self._context.now_ms(),
                 records=(duplicate_of(execution, source),),
-                unparked=(execution_key(execution),),
+                unparked=(execution_key(execution),) if entry.order_link_id else (),
             )
         )
         self._context.observe("duplicate", {"exec_id": execution.exec_id, "source": source})
@@ -192,15 +207,7 @@ class ExternalActor(KeptActor):
         if key in waiting:
             return
         now_ms = self._context.now_ms()
-        parked = ParkedEntry(
-            category=execution.category,
-            symbol=execution.symbol,
-            exec_id=execution.exec_id,
-            order_id=execution.order_id,
-            at_ms=now_ms,
-            body=plain.dumps(execution),
-        )
-        self._context.journal.commit(Batch(at_ms=now_ms, parked=(parked,)))
+        self._context.journal.commit(Batch(at_ms=now_ms, parked=(_parked(execution, now_ms),)))
         self._context.observe("parked", {"exec_id": execution.exec_id, "order_id": execution.order_id})
         waiting[key] = message
         if len(waiting) == 1:
@@ -379,3 +386,15 @@ class ExternalActor(KeptActor):
 
     def _marks(self) -> dict[str, str]:
         return {FOREIGN_MARK: plain.dumps(ForeignOrders(orders=(*self._open.values(), *self._ended.values())))}
+
+
+def _parked(execution: Execution, at_ms: Ms) -> ParkedEntry:
+    """The row that keeps an execution until its position is known and told."""
+    return ParkedEntry(
+        category=execution.category,
+        symbol=execution.symbol,
+        exec_id=execution.exec_id,
+        order_id=execution.order_id,
+        at_ms=at_ms,
+        body=plain.dumps(execution),
+    )

@@ -117,13 +117,19 @@ class Undelivered:
 
 @frozen(kw_only=True)
 class Fold:
-    """To the portfolio: an execution that the journal has."""
+    """
+    To the portfolio: an execution that the journal has.
+
+    Attributes:
+        parked: it is so until what it did to its position is told.
+    """
 
     execution: Execution
     position_idx: int
     correlation_id: str
     signal_id: str
     reduce_only: bool
+    parked: bool = False
 
 
 @frozen(kw_only=True)

@@ -11,6 +11,7 @@ from hean.actors.context import Context, record_of
 from hean.actors.kept import KeptActor
 from hean.actors.messages import AdoptPosition, Answered, Compared, Confirm, Fold, LookAgain, Ping, PositionsSeen, Send
 from hean.actors.ports import Point
+from hean.actors.scribe import execution_key
 from hean.core.calls import Page, QueryPositions
 from hean.core.facts import Settled
 from hean.core.position import Change, PositionBook, Verdict
@@ -92,15 +93,27 @@ class PortfolioActor(KeptActor):
     def _fold(self, message: Fold) -> None:
         execution = message.execution
         key = (execution.category, execution.symbol, message.position_idx)
-        if self._folded_elsewhere(key, message):
-            return
-        changes = self._book(key).fold(execution, reduce_only=message.reduce_only)
-        self._publish(key, changes, message)
+        told = self._folded_elsewhere(key, message)
+        if not told:
+            changes = self._book(key).fold(execution, reduce_only=message.reduce_only)
+            told = self._changed(key, changes, message)
+        self._tell(told, message)
         self._settle(key)
 
-    def _publish(self, key: Key, changes: tuple[Change, ...], cause: Fold) -> None:
+    def _tell(self, events: tuple[Event, ...], cause: Fold) -> None:
+        """Journal and publish; what was parked until this was told is so no more."""
+        context = self._context
+        if events or cause.parked:
+            records = tuple(record_of(event) for event in events)
+            unparked = (execution_key(cause.execution),) if cause.parked else ()
+            # The execution is in the journal already, and a restart folds it again: the events tell of it.
+            context.remember(Batch(at_ms=context.now_ms(), records=records, unparked=unparked))
+            context.tell_world(events)
+
+    def _changed(self, key: Key, changes: tuple[Change, ...], cause: Fold) -> tuple[Event, ...]:
+        """What is to be told of what an execution did."""
         if not changes:
-            return
+            return ()
         execution = cause.execution
         now_ms = self._context.now_ms()
         events = tuple(
@@ -142,17 +155,16 @@ class PortfolioActor(KeptActor):
             self._context.to.reconciler.tell(LookAgain(why=f"{key[1]}: a reduce-only execution crossed zero"))
         self._context.positions = {**self._context.positions, key: self._books[key].snapshot}
         self._context.ports.point(Point.FOLDED)
-        # The execution is in the journal already, and a restart folds it again: the events tell of it.
-        self._context.announce(*events)
+        return events
 
-    def _folded_elsewhere(self, key: Key, message: Fold) -> bool:
+    def _folded_elsewhere(self, key: Key, message: Fold) -> tuple[Event, ...]:
         """A foreign execution that an order of ours claims later counts once, even under another position_idx."""
         execution = message.execution
         for other in range(3):
             book = self._books.get((key[0], key[1], other))
             if other == key[2] or book is None or not book.knows(execution.exec_id):
                 continue
-            self._context.announce(
+            return (
                 Event(
                     type=EventType.RECONCILIATION_ALERT,
                     at_ms=self._context.now_ms(),
@@ -165,10 +177,9 @@ class PortfolioActor(KeptActor):
                     symbol=execution.symbol,
                     reason="claimed_elsewhere",
                     detail=f"accounted in position_idx {other} before, claimed for {key[2]} now; counted once",
-                )
+                ),
             )
-            return True
-        return False
+        return ()
 
     def _adopt(self, message: AdoptPosition) -> None:
         """Take the exchange's row as the balance: an operator's policy wants it, and the journal says so."""
@@ -178,7 +189,11 @@ class PortfolioActor(KeptActor):
         self._book(key).adopt(row)
         event = evolve(adopted(row, self._context.now_ms()), reason="difference", detail=f"{message.why}: was {before}")
         self._context.journal.commit(
-            Batch(at_ms=event.at_ms, records=(record_of(event),), positions=(opening_balance(row),))
+            Batch(
+                at_ms=event.at_ms,
+                records=(record_of(event),),
+                positions=(opening_balance(row, self._book(key)),),
+            )
         )
         self._context.positions = {**self._context.positions, key: self._books[key].snapshot}
         self._context.tell_world((event,))

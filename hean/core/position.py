@@ -24,6 +24,7 @@ from attrs import evolve, frozen
 
 from hean.core import exact
 from hean.core.holding import Holding, signed_qty
+from hean.core.ledger import Fees
 from hean.core.position_chart import kinds_of
 from hean.core.types import (
     ZERO,
@@ -84,6 +85,23 @@ class Agreement:
     verdict: Verdict
     expected: PositionSnapshot | None
     seen: PositionRow
+
+
+@frozen(kw_only=True)
+class Balance:
+    """
+    A position as it was taken over: the exchange's row, and the sums of money that went on from where they were.
+
+    Attributes:
+        realised_pnl: gross, up to the row's seq.
+        fees: the same; per coin, positive is cost.
+        funding: the same.
+    """
+
+    row: PositionRow
+    realised_pnl: Decimal = ZERO
+    fees: Fees = ()
+    funding: Fees = ()
 
 
 @frozen(kw_only=True)
@@ -219,6 +237,21 @@ class PositionBook:
         settled = self._state_before(cut)
         self._rebase(cut, settled.replaced(qty, row.avg_price if qty else None, row.seq, row.updated_ms))
         return tuple(Change(kind=kind, position=position) for kind, position in self._steps("adopted", before))
+
+    def balance(self, row: PositionRow) -> Balance:
+        """What `resume` needs to begin a new book where this one took over a row."""
+        state = self._state_before(self._cut(row.seq))
+        return Balance(row=row, realised_pnl=state.realised_pnl, fees=state.fees, funding=state.funding)
+
+    def resume(self, balance: Balance) -> None:
+        """
+        Begin with what an earlier book took over; it must be the first that this one hears of.
+
+        Raises:
+            LocalError: as `adopt`; this book is of no use then.
+        """
+        self._base = evolve(self._base, cash=balance.realised_pnl, fees=balance.fees, funding=balance.funding)
+        self.adopt(balance.row)
 
     def checkpoint(self, seq: int) -> int:
         """

@@ -318,6 +318,19 @@ def test_adopting_folds_later_executions_on_top_and_keeps_the_sums():
     assert (1, False, True) == (made.count, made.knows(ExecId("e1")), made.knows(ExecId("e9")))
 
 
+def test_book_that_resumes_a_balance_goes_on_from_its_sums():
+    later = fill(9, "1", "95")
+    made = book(fill(1, "1", "100"), funding(2), fill(3, "-1", "110"), later)
+    made.adopt(row(5, "3", "90"))
+    balance = made.balance(row(5, "3", "90"))
+    assert (D(10), True, True) == (balance.realised_pnl, bool(balance.fees), bool(balance.funding))
+    again = book()
+    again.resume(balance)
+    assert () == again.fold(fill(1, "1", "100"))
+    again.fold(later)
+    assert made.snapshot == again.snapshot
+
+
 def test_adopting_flat_starts_from_nothing():
     made = book()
     made.adopt(row(-1, "0", "0"))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hean import EventType, OrderState, RemoteError, Router
+from hean import EventType, OrderState, RemoteError, Router, Side
 from hean.core.types import Category, Finding, FindingKind
 from hean.journal import JournalView
 from tests.scenarios.world import WAIT_S, World, await_event, await_nth, resting, signal
@@ -164,7 +164,7 @@ def test_whatever_another_hand_did_unheard_is_found_named_and_taken_in(
 def test_busy_router_is_told_of_nothing(plain_world: World) -> None:
     world = plain_world
     world.exchange.limits(endpoint="order/create", per_s=1000)
-    with world.router(**SOON | {"reconcile__confirm_s": 0.02, "reconcile__orders_s": 0.05}) as router:
+    with world.router(reconcile__orders_s=0.05, reconcile__positions_s=0.1) as router:
         tickets = [router.submit(signal(f"busy-{number}")) for number in range(60)]
         resting_ones = [router.submit(resting(f"rest-{number}")) for number in range(20)]
         for ticket in resting_ones:
@@ -201,9 +201,13 @@ def test_policy_adopt_takes_the_exchanges_position_over_and_keeps_it_over_a_rest
         # What was below the balance that was taken over is accounted, and not folded again.
         assert router.reconcile().equal
         assert Decimal("0.005") == router.positions["BTCUSDT"].size
+        router.submit(signal("out", side=Side.SELL)).wait(WAIT_S)
+        held = router.positions["BTCUSDT"]
+        assert (True, Decimal("0.004")) == (bool(held.fees), held.size)
     with world.router() as router:
         assert (True, ()) == (router.reconcile().equal, router.reconcile().found)
-        assert Decimal("0.005") == router.positions["BTCUSDT"].size
+        # The sums of money go on too: what was paid before the balance was taken over stays paid.
+        assert held == router.positions["BTCUSDT"]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ its clock as an argument.
 
 from __future__ import annotations
 
+import threading
 from decimal import Decimal
 
 import pytest
@@ -20,10 +21,11 @@ from hean.core.facts import Executed, Resolved, Restarted, SendCreate
 from hean.core.lookup import WINDOW_MS
 from hean.core.record import DAY_MS
 from hean.core.types import Ms, OrderStatus
+from hean.journal import JournalView
 from tests.conftest import env_of
 from tests.core.orders import FULL, NEW, PART, SENT, fill, life, row
 from tests.scenarios.dying import die_at
-from tests.scenarios.world import WAIT_S, World, resting, signal, types_of
+from tests.scenarios.world import WAIT_S, World, await_event, resting, signal, types_of, until
 
 # Where a market order may be when its process dies; whatever comes after, the intent was remembered.
 MOMENTS = [
@@ -65,9 +67,34 @@ def test_s23_killed_process_comes_back_to_one_order(point: Point, world: World) 
         }
         world.assert_books_equal(router)
         compare_twice(router)
+    # Each execution moved its position once, and that was told once, in whichever life.
+    assert [1] == [world.told_of_positions()[row["execId"]] for row in world.executions()]
     assert 1 == len(world.orders())
     assert [True] == [create["executed"] for create in world.creates(ticket.order_link_id)]
     assert {ticket.correlation_id} == world.correlations(ticket.order_link_id)
+
+
+def test_s23_position_is_told_of_a_trade_by_another_hand_that_was_only_remembered(plain_world: World) -> None:
+    world = plain_world
+    env = env_of(world.exchange, world.journal, **world.settings)
+    dying = threading.Thread(target=die_at, args=(Point.FOLDED, env, resting("rests")), name="dying")
+    dying.start()
+    until(world.orders)
+    world.exchange.fault("foreign_order", args={"symbol": "BTCUSDT", "side": "Sell", "qty": "0.004"})
+    dying.join(WAIT_S)
+    with JournalView.read(world.journal) as view:
+        # Accounted, and nobody was told what it did.
+        assert (1, 1) == (len(list(view.executions())), len(view.parked()))
+    assert not world.told_of_positions()
+    with world.router() as router:
+        opened = await_event(router, EventType.POSITION_OPENED)
+        assert opened.correlation_id == f"external-{opened.order_id}"
+        compare_twice(router)
+        world.assert_books_equal(router)
+    with world.router() as router:
+        assert EventType.POSITION_OPENED not in {event.type for event in router.events(0)}
+        world.assert_books_equal(router)
+    assert [1, 0] == [*world.told_of_positions().values(), world.parked()]
 
 
 def test_s23_intent_too_old_at_the_restart_is_a_stated_no(world: World) -> None:

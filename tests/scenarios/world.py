@@ -40,6 +40,9 @@ QUICK: dict[str, object] = {
     "breaker__failures": 1000,
 }
 
+# What is published of an execution's effect; of one that flips a position, twice.
+POSITION_EVENTS = {"POSITION_OPENED", "POSITION_UPDATE", "POSITION_CLOSED", "FUNDING"}
+
 
 class World:
     """
@@ -151,6 +154,12 @@ class World:
         """Every correlation ID under which the journal tells of that order."""
         with JournalView.read(self.journal) as view:
             return {record.correlation_id for record in view.records(order_link_id=order_link_id)}
+
+    def told_of_positions(self) -> Counter[str]:
+        """How often the journal tells what each execution did to its position."""
+        with JournalView.read(self.journal) as view:
+            told = [orjson.loads(record.body) for record in view.records(kind="event")]
+        return Counter(event["exec_id"] for event in told if event["type"] in POSITION_EVENTS)
 
     def parked(self) -> int:
         """How many executions wait for their order."""

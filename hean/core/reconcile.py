@@ -8,7 +8,7 @@ Its rules:
    asked for again. A row that is behind what the exchange itself showed already is its lag, and no difference.
 3. A difference counts when two pictures in a row show the same one. Until then it is a suspicion.
 4. Evidence (rows, executions, a look-up) is taken in at each picture that shows the difference; a person is told once,
-   and once more when it is gone.
+   and once more when it is gone. A row of an order whose outcome is unknown here is evidence, and no difference.
 5. A position is judged only where no execution of its symbol is missing: those explain it.
 6. A picture with rows that do not read proves no absence. Nothing is ever made up to close a difference.
 """
@@ -51,8 +51,10 @@ LISTING_LAG_MS: Final = 30_000
 COVERED: Final = frozenset(scope.category for scope in SCOPES)
 """Categories that a picture shows; what is held elsewhere cannot be compared."""
 
-# Evidence says that it exists and may still trade. What is unknown is being asked for already.
+# Evidence says that it exists and may still trade.
 _OPEN: Final = frozenset({OrderState.ACKNOWLEDGED, OrderState.PARTIAL_FILL})
+# What became of it is being asked for already: that the exchange knows more is an answer, and no difference.
+_UNKNOWN: Final = frozenset({OrderState.PENDING, OrderState.SUBMITTED, OrderState.TIMEOUT})
 _RANK: Final = {OrderStatus.PARTIALLY_FILLED: 1}
 
 
@@ -72,6 +74,7 @@ class _Look:
         self.discarded = 0
         self.rechecks: dict[str, OrderLinkId] = {}
         self.rows: dict[str, OrderRow] = {}
+        self.answers: list[OrderRow] = []
         self.executions: dict[str, Execution] = {}
         self.positions: dict[str, PositionRow] = {}
         self.forgotten: tuple[str, ...] = ()
@@ -111,6 +114,8 @@ class _Look:
                 self.discarded += 1
             elif row is None:
                 self._unlisted(order)
+            elif order.state in _UNKNOWN:
+                self.answers.append(row)
             else:
                 self._differs(order, row, differing)
         for row in rows:
@@ -249,7 +254,7 @@ def compare(holdings: Holdings, picture: Picture, suspects: Suspects, policies: 
         told=tuple(_grouped(told)),
         gone=tuple(_grouped(gone)),
         rechecks=tuple(link for key, link in look.rechecks.items() if key in confirmed),
-        rows=tuple(row for key, row in look.rows.items() if key in confirmed),
+        rows=(*look.answers, *(row for key, row in look.rows.items() if key in confirmed)),
         executions=tuple(execution for key, execution in look.executions.items() if key in confirmed),
         adopt=tuple(adopted),
         forgotten=look.forgotten,

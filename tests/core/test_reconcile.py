@@ -209,6 +209,13 @@ def test_only_an_order_that_was_seen_alive_is_missed(state: OrderState) -> None:
     assert {} == look(Holdings(orders=(order(state=state),)), picture()).suspects
 
 
+@pytest.mark.parametrize("state", [OrderState.PENDING, OrderState.SUBMITTED, OrderState.TIMEOUT])
+def test_row_of_an_order_whose_outcome_is_unknown_is_taken_in_and_no_difference(state: OrderState) -> None:
+    waiting = order(state=state, status="")
+    comparison = look(Holdings(orders=(waiting,)), picture(orders=(row(),)))
+    assert ((row(),), {}, False) == (comparison.rows, comparison.suspects, comparison.fresh)
+
+
 def test_picture_older_than_the_order_is_discarded() -> None:
     for seen in (picture(), picture(orders=(row(qty=Decimal(3)),))):
         compared = look(Holdings(orders=(order(updated_ms=ASKED_MS),)), seen)

@@ -267,6 +267,8 @@ def event_fields(event: Event, offset_ms: int = 0) -> dict[str, object]:
         fields["source"] = str(event.source)
     if event.complete is not None:
         fields["complete"] = event.complete
+    if event.execution is not None:
+        fields["exec_qty"], fields["exec_price"] = event.execution.exec_qty, event.execution.exec_price
     if event.event_ms is not None:
         fields["event_ms"] = event.event_ms
         fields["delay_s"] = (event.at_ms + offset_ms - event.event_ms) / 1000

@@ -63,7 +63,8 @@ def ask(desk: Desk, verb: str, *, who: str, why: str, timeout_s: float, **args: 
     """
     pid = holder_of(desk.path)
     if pid is None:
-        raise LocalError(f"no router has {desk.path}, so nobody would {verb}; start it, or hean kill")
+        else_ = "start one, which is halted until then" if verb == "resume" else "start one, or hean kill"
+        raise LocalError(f"no router has {desk.path}, so nobody would {verb}; {else_}")
     try:
         number = post_command(desk.path, at_ms=desk.now_ms(), who=who, verb=verb, args=json.dumps({**args, "why": why}))
     except JournalBusy as error:

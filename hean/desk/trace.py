@@ -102,7 +102,8 @@ def _head(paper: Paper, head: Row) -> None:
 def _foot(paper: Paper, head: Row) -> None:
     paper.line()
     if head["duplicates"]:
-        paper.line(f"{head['duplicates']} deliveries of something known: counted once, they changed nothing", "yellow")
+        times = "1 delivery" if head["duplicates"] == 1 else f"{head['duplicates']} deliveries"
+        paper.line(f"{times} of something known: counted once, nothing changed by it", "yellow")
     for order in head["orders"]:
         if order["gap"] != "0":
             paper.line(f"gap {order['gap']}: the exchange counts more than the executions that we have", "bold red")

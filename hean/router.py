@@ -44,6 +44,7 @@ from hean.core.types import (
     Decision,
     Event,
     EventType,
+    Ms,
     OrderLinkId,
     OrderSnapshot,
     Signal,
@@ -424,9 +425,11 @@ class Router:
 
     def _set(self, call: SetLeverage | SwitchMode) -> None:
         self._require_running()
-        box = Inbox("setting")
-        self._context.to.gateway.tell(Send(tag="setting", call=call, answer_to=box))
-        answered = box.receive(self._settings.bybit.reply_timeout_s * 2)
+        box, timeout_s = Inbox("setting"), self._settings.bybit.reply_timeout_s
+        # Whoever is told that it failed must not find it done later on.
+        expires_ms = Ms(self._clock.now_ms() + int(timeout_s * 1000))
+        self._context.to.gateway.tell(Send(tag="setting", call=call, answer_to=box, expires_ms=expires_ms))
+        answered = box.receive(timeout_s * 2)
         if not isinstance(answered, Answered):
             raise RemoteError(
                 f"{type(call).__name__} {call.symbol}: no answer", hint="look at the account, then repeat"

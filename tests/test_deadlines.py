@@ -266,3 +266,24 @@ def test_setting_that_hangs_raises_within_its_deadline(router: Routers, exchange
     with pytest.raises(RemoteError):
         made.set_leverage("BTCUSDT", "5")
     assert time.monotonic() - began < 0.8 + SLACK_S
+
+
+def test_setting_that_waits_past_its_deadline_is_not_sent_late(router: Routers, exchange: LoopbackExchange) -> None:
+    made = router(**QUICK)
+    exchange.limits(endpoint="position/set-leverage", per_s=1)
+    # Its answer says that the next one has to wait for the rest of the second.
+    made.set_leverage("BTCUSDT", "5")
+    with pytest.raises(RemoteError):
+        made.set_leverage("BTCUSDT", "6")
+    # The window opens again: what is asked then is done, and nothing before it.
+    deadline = time.monotonic() + WAIT_S
+    while True:
+        assert time.monotonic() < deadline
+        try:
+            made.set_leverage("BTCUSDT", "7")
+        except RemoteError:
+            continue
+        break
+    assert ["position/set-leverage"] * 2 == [
+        row["endpoint"] for row in exchange.requests() if row.get("endpoint") == "position/set-leverage"
+    ]

@@ -25,6 +25,7 @@ from attrs import asdict
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from hean.journal import Journal
+from tests.bench import busy as busy_strategy
 from tests.bench import live as many_live
 from tests.bench import restart as long_past
 from tests.bench.clients import CLIENTS, OURS
@@ -100,6 +101,17 @@ def live(options: argparse.Namespace, found: dict[str, object]) -> list[Target]:
     return many_live.targets(levels)
 
 
+def busy(options: argparse.Namespace, found: dict[str, object]) -> list[Target]:
+    """What a strategy that computes in the same process does to it; nothing to be reached."""
+    with tempfile.TemporaryDirectory() as scratch:
+        cases = busy_strategy.busy(
+            rounds=options.rounds, orders=options.orders, pause_s=options.pause_ms / 1000, scratch=Path(scratch)
+        )
+    print(busy_strategy.show(cases))
+    found["busy"] = [asdict(case) for case in cases]
+    return []
+
+
 def restart(options: argparse.Namespace, found: dict[str, object]) -> list[Target]:
     """How soon a router with a long past is LIVE."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -124,7 +136,8 @@ def main() -> int:
     parser.add_argument("--levels", type=int, nargs="*", default=[10, 1_000, 5_000, 10_000], help="of live orders")
     parser.add_argument("--restart", action="store_true", help="how soon a router with a long past is LIVE")
     parser.add_argument("--past", type=int, default=100_000, help="orders in its journal; made once, in minutes")
-    parser.add_argument("--all", action="store_true", help="orders on their way, live ones, and a restart")
+    parser.add_argument("--busy", action="store_true", help="what a strategy that computes in the same process does")
+    parser.add_argument("--all", action="store_true", help="orders on their way, and all of the above")
     parser.add_argument("--stages", action="store_true", help="where each microsecond of hean goes, and nothing else")
     parser.add_argument("--desk", action="store_true", help="how soon the desk's viewers answer, and nothing else")
     options = parser.parse_args()
@@ -137,13 +150,14 @@ def main() -> int:
                 print(f"{entry}\n{stages(entry, options.orders, options.pause_ms / 1000)}\n")
         return 0
     found: dict[str, object] = {"rounds": options.rounds, "orders": options.orders, "pause_ms": options.pause_ms}
-    asked = [part for part in (live, restart) if options.all or getattr(options, part.__name__)]
+    asked = [part for part in (live, restart, busy) if options.all or getattr(options, part.__name__)]
     parts = [trips, *asked] if options.all or not asked else asked
     reached = []
     for part in parts:
         reached += part(options, found)
         print()
-    print(show_targets(reached))
+    if reached:
+        print(show_targets(reached))
     if options.json:
         options.json.write_text(json.dumps(found, indent=1))
     if options.svg and "trips" in found:

@@ -86,6 +86,7 @@ class _Hands:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self._calm = threading.Event()
 
     def start(self, urls: dict[str, str], scratch: str) -> dict[str, Any]:
         began = time.monotonic()
@@ -106,6 +107,14 @@ class _Hands:
         self._client.live(symbols, first, count, each)  # type: ignore[attr-defined]
         return {}
 
+    def busy(self, spins: bool, switch_s: float) -> dict[str, Any]:
+        sys.setswitchinterval(switch_s)
+        self._calm.set()
+        if spins:
+            self._calm = threading.Event()
+            threading.Thread(target=_spin, args=(self._calm,), daemon=True).start()
+        return {}
+
     def memory(self) -> dict[str, Any]:
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmRSS"):
@@ -118,6 +127,12 @@ class _Hands:
     def stop(self) -> dict[str, Any]:
         self._client.stop()
         return {}
+
+
+def _spin(calm: threading.Event) -> None:
+    """What a strategy does that computes in Python and never waits."""
+    while not calm.is_set():
+        sum(range(1_000))
 
 
 def _cpu_s() -> float:

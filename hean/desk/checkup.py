@@ -31,7 +31,7 @@ from hean.core.types import Category, Instrument
 from hean.desk.desk import Desk
 from hean.desk.exchange import Exchange, credentials_of, endpoints_of
 from hean.desk.handshake import shake
-from hean.desk.read import clock, seconds
+from hean.desk.read import alive, clock, seconds
 from hean.errors import ConfigError, JournalError
 from hean.journal import JournalView, holder_of, pulled_brake
 from hean.journal.marks import HALT_MARK
@@ -307,7 +307,11 @@ class Checkup:
             return Check(name="journal", verdict=FAIL, detail=detail, fix=fix)
         pid = holder_of(self._desk.path)
         used = f"process {pid} has it" if pid is not None else "no router has it"
-        return Check(name="journal", verdict=PASS, detail=f"{view.path}, {view.last_n} records, chain sound, {used}")
+        detail = f"{view.path}, {view.last_n} records, chain sound, {used}"
+        if pid is not None and not alive(view, self._desk.now_ms()):
+            fix = "hean status shows since when; hean kill works without it"
+            return Check(name="journal", verdict=WARN, detail=f"{detail}, and its pulse has stopped", fix=fix)
+        return Check(name="journal", verdict=PASS, detail=detail)
 
     def _halt(self, path: Path) -> Check:
         brake = pulled_brake(path)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 from attrs import frozen
@@ -15,8 +16,11 @@ if TYPE_CHECKING:
 from hean.desk.desk import Row
 from hean.errors import LocalError
 from hean.journal import JournalView, OrderEntry
+from hean.journal.marks import PULSE_MARK
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+# A router that misses this many pulses hangs, or its journal does.
+_SILENT_MS: Final = 5_000
 # At least this much of an order_link_id must be given where it is not whole.
 PREFIX_MIN = 6
 
@@ -83,6 +87,12 @@ def order_row(entry: OrderEntry) -> Row:
         "submitted_ms": entry.submitted_ms,
         "updated_ms": entry.updated_ms,
     }
+
+
+def alive(view: JournalView, now_ms: int) -> bool:
+    """Whether the pulse of the router that has the journal goes on; it is written every second."""
+    told = view.mark(PULSE_MARK)
+    return told is not None and now_ms - int(json.loads(told)["at_ms"]) <= _SILENT_MS
 
 
 def number(value: Decimal | None) -> str | None:

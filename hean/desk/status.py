@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import Any
 
 from hean.desk.cli import verb
 from hean.desk.desk import Desk, Row
 from hean.desk.exits import Exit
 from hean.desk.paper import Column, Paper
-from hean.desk.read import order_row, seconds
+from hean.desk.read import alive, order_row, seconds
 from hean.journal import JournalView, holder_of, pulled_brake
 from hean.journal.marks import HALT_MARK, PULSE_MARK
-
-# The pulse is written every second; a router that misses this many hangs, or its journal does.
-_SILENT_MS: Final = 5_000
 
 
 @verb("status", examples=["hean status", "hean status -o json", "watch -n1 hean status"])
@@ -36,7 +33,6 @@ def _read(desk: Desk, view: JournalView) -> Row:
     pid = holder_of(desk.path)
     told = view.mark(PULSE_MARK)
     pulse: dict[str, Any] = json.loads(told) if told else {}
-    fresh = pid is not None and bool(pulse) and now_ms - pulse["at_ms"] <= _SILENT_MS
     brake = pulled_brake(desk.path)
     halted_why = view.mark(HALT_MARK) or ""
     orders = [order_row(entry) for entry in view.unsettled_orders()]
@@ -48,7 +44,7 @@ def _read(desk: Desk, view: JournalView) -> Row:
     return {
         "journal": view.path,
         "at_ms": now_ms,
-        "router": "gone" if pid is None else "running" if fresh else "silent",
+        "router": "gone" if pid is None else "running" if alive(view, now_ms) else "silent",
         "pid": pid,
         "pulse_ms": pulse.get("at_ms"),
         "live": pulse.get("live") if pid is not None else None,

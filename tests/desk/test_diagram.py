@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hean.actors.scribe import batch_of
+from hean.actors.scribe import Taken, batch_of
 from hean.core.facts import Sent, Settled
 from hean.core.machines import MACHINES
 from hean.core.picture import Moved
@@ -31,7 +31,7 @@ def journal(tmp_path: Path) -> Path:
     with Journal.open(path, 1) as writer:
         for at_ms, fact in enumerate(facts, 1):
             applied = lived.take(fact)
-            writer.commit(batch_of(applied, fact, at_ms=Ms(at_ms), unit=0.5, digest="d"))
+            writer.commit(batch_of(Taken(fact=fact, applied=applied, unit=0.5), at_ms=Ms(at_ms), digest="d"))
     return path
 
 

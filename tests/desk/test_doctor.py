@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ from urllib.request import urlopen
 import pytest
 
 from hean import OrderState, Router
+from hean.desk.desk import Desk
 from hean.journal import Brake, pull_brake
 from tests.conftest import Routers, env_of
-from tests.desk.conftest import WAIT_S, Hean, Ran, hean_in, signal
+from tests.desk.conftest import WAIT_S, Hean, Ran, Strategy, hean_in, signal
 from tests.exchange import LoopbackExchange
 
 Env = dict[str, str]
@@ -108,6 +110,15 @@ def halted(exchange: LoopbackExchange, env: Env) -> None:
         assert 0 == hean_in(env)("halt", "--why", "smoke").code
 
 
+def slow(exchange: LoopbackExchange, env: Env) -> None:
+    env["HEAN_BYBIT__RECV_WINDOW_MS"] = "50"
+    exchange.fault("delay_reply", match={"endpoint": "market/time"}, count=None, args={"ms": 150})
+
+
+def narrow(exchange: LoopbackExchange, env: Env) -> None:
+    exchange.limits(endpoint="order/realtime", per_s=1)
+
+
 SOON = "2000-01-01T00:00:00Z"
 
 FAULTS: list[tuple[str, str, Prepare, str, str]] = [
@@ -124,6 +135,8 @@ FAULTS: list[tuple[str, str, Prepare, str, str]] = [
     ("credentials", "fail", settings(BYBIT_API_KEY=""), "BYBIT_API_KEY", "testnet.bybit.com"),
     ("clock", "warn", fault("clock_skew", args={"ms": 3000}), "less ours is", "NTP"),
     ("clock", "fail", fault("ban"), "403", "reach it"),
+    ("clock", "fail", slow, "known to", "too slow for bybit.recv_window_ms"),
+    ("rate budget", "warn", narrow, "QueryOrders 0 of 1 left", "another program"),
     ("environment", "fail", settings(BYBIT_API_KEY="nobodys"), "does not know the key", "mainnet"),
     ("key", "fail", settings(BYBIT_API_KEY="nobodys"), "10003", "testnet.bybit.com"),
     ("key", "fail", settings(BYBIT_API_SECRET="wrong"), "10004", "secret"),
@@ -254,6 +267,35 @@ def test_other_symbols_can_be_looked_at(desk: Hean):
 def test_a_journal_in_use_is_told_with_its_process(router: Routers, desk: Hean):
     router()
     assert "records, chain sound, process" in found(desk("doctor", "-o", "json"))["journal"]["detail"]
+
+
+def test_a_journal_whose_router_hangs_is_told(strategy: Strategy, router_env: Env, monkeypatch: pytest.MonkeyPatch):
+    strategy.hang()
+    monkeypatch.setattr(Desk, "now_ms", lambda _: time.time_ns() // 1_000_000 + 6_000)
+    row = found(hean_in(router_env)("doctor", "-o", "json"))["journal"]
+    assert ("warn", True, True) == (row["verdict"], "pulse has stopped" in row["detail"], "hean kill" in row["fix"])
+
+
+def test_every_check_is_told_in_every_way_that_it_can_end():
+    """The rest have tests of their own: a symbol that does not trade or is none, a journal whose router hangs."""
+    ways: dict[str, set[str]] = {}
+    for name, verdict, *_ in FAULTS:
+        ways.setdefault(name, set()).add(verdict)
+    assert {
+        "settings": {"fail"},
+        "addresses": {"fail"},
+        "credentials": {"fail"},
+        "clock": {"warn", "fail"},
+        "environment": {"warn", "fail"},
+        "key": {"warn", "fail"},
+        "account": {"fail"},
+        "position mode BTCUSDT": {"warn", "fail"},
+        "rate budget": {"warn", "fail"},
+        "private stream": {"fail"},
+        "trade stream": {"fail"},
+        "journal": {"fail"},
+        "halt": {"warn"},
+    } == ways
 
 
 def test_nothing_is_sent_and_nothing_is_made(desk: Hean, exchange: LoopbackExchange, router_env: Env):

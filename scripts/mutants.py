@@ -9,6 +9,7 @@ in the tests, and the exit code is 1. What became of each mutant is kept, so a r
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib
 import json
@@ -147,10 +148,33 @@ class Mutant:
     def key(self) -> tuple[str, str, str]:
         return self.path, self.before, self.after
 
+    @property
+    def text(self) -> str:
+        """The function or statement that holds the change, as changed: what another one of the module cannot touch."""
+        return f"{self.path}\n{_block_at(self.source, self.number)}"
 
-def mutants_of(path: str) -> list[Mutant]:
+
+def _block_at(source: str, line: int) -> str:
+    names: list[str] = []
+    nodes = ast.parse(source).body
+    while True:
+        inner = [node for node in nodes if _first_line(node) <= line <= (node.end_lineno or 0)]
+        if not inner:
+            return " ".join(names)
+        node = inner[0]
+        names.append(getattr(node, "name", ""))
+        if not isinstance(node, ast.ClassDef) or line <= node.lineno:
+            return " ".join([*names, ast.unparse(node)])
+        nodes = node.body
+
+
+def _first_line(node: ast.stmt) -> int:
+    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
+    return min([node.lineno, *(each.lineno for each in decorators)])
+
+
+def mutants_of(path: str, source: str) -> list[Mutant]:
     """Every mutant of a module that is still Python, each once."""
-    source = (ROOT / path).read_text()
     operators: list[Any] = [get_operator(f"core/{name}")() for name in OPERATORS]
     mutants: dict[str, Mutant] = {}
     for operator in (*operators, DropStatement(), DropKeyword()):
@@ -239,8 +263,9 @@ class Session:
     """
     What became of each mutant, in a file: a run that was cut goes on where it was.
 
-    A killed mutant counts as killed while the test that killed it is there; a survivor is tried again once a test of
-    its module, or anything that one imports, has changed. Without the file everything is tried.
+    A killed mutant counts as killed while the function that it changes and the test that killed it are there; a
+    survivor is tried again once a test of its module, or anything that one imports, has changed. Without the file
+    everything is tried.
     """
 
     def __init__(self, path: Path) -> None:
@@ -250,7 +275,7 @@ class Session:
 
     def killer_of(self, mutant: Mutant, tests: Sequence[str]) -> str | None:
         """Which test killed it, or "" where it survived them all; None where it is to be tried."""
-        row = self._rows.get(_sha(mutant.source), {"killer": None, "digest": ""})
+        row = self._rows.get(_sha(mutant.text), {"killer": None, "digest": ""})
         killer: str | None = row["killer"]
         if killer:
             path, _, name = killer.partition("::")
@@ -260,7 +285,7 @@ class Session:
 
     def remember(self, mutant: Mutant, tests: Sequence[str], killer: str) -> None:
         """Write down what became of it."""
-        row = {"mutant": _sha(mutant.source), "digest": digest_of(mutant.path, tests), "killer": killer}
+        row = {"mutant": _sha(mutant.text), "digest": digest_of(mutant.path, tests), "killer": killer}
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a") as file:
             file.write(json.dumps({**row, "path": mutant.path, "line": mutant.number}) + "\n")
@@ -345,7 +370,7 @@ def _try_module(path: str, copy: Path, kept: Session, choose: Callable[[list[Mut
     for compiled in (copy / path).parent.glob(f"__pycache__/{Path(path).stem}.*.pyc"):
         compiled.unlink()
     started, explained, survivors = time.monotonic(), known(), []
-    mutants = choose(mutants_of(path))
+    mutants = choose(mutants_of(path, source))
     for mutant in mutants:
         if mutant.key in explained:
             # It was seen to live, and why is written down: not tried again.

@@ -192,6 +192,12 @@ def test_fee_told_late_is_counted_once():
     assert D(2) == made.snapshot.size
 
 
+def test_fee_told_late_is_in_the_coin_that_it_names_and_moves_no_neighbour():
+    made = book(fill(1, "1"), fill(2, "1", exec_fee=None), fill(3, "1"))
+    made.fold(fill(2, "1", exec_fee=D("0.5"), fee_currency="MNT"))
+    assert ((("MNT", D("0.5")), ("USDT", D("0.02"))), D(3), 3) == (made.snapshot.fees, made.snapshot.size, made.count)
+
+
 def test_funding_fee_told_late_is_funding():
     made = book(evolve(funding(1), exec_fee=None))
     assert [EventType.FUNDING] == [change.kind for change in made.fold(funding(1))]
@@ -237,6 +243,14 @@ def test_late_execution_that_makes_another_cross_raises_the_alarm():
 def test_hedge_position_on_the_wrong_side_raises_the_alarm(position_idx, signed, crossed):
     (change,) = book(position_idx=position_idx).fold(fill(1, signed))
     assert (crossed, position_idx) == (change.crossed_zero, change.position.position_idx)
+
+
+@pytest.mark.parametrize("position_idx,signed", [(1, "1"), (2, "-1")])
+def test_hedge_position_that_closes_raises_no_alarm(position_idx, signed):
+    made = book(position_idx=position_idx)
+    made.fold(fill(1, signed))
+    (change,) = made.fold(fill(2, str(-D(signed))), reduce_only=True)
+    assert (EventType.POSITION_CLOSED, False) == (change.kind, change.crossed_zero)
 
 
 def test_late_execution_does_not_raise_an_old_alarm_again():

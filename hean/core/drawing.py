@@ -28,12 +28,13 @@ _FOOT: Final = 32.0
 _NOTE_WIDTH: Final = 34
 _CAPTION_WIDTH: Final = 120
 
-_FILLS: Final = {
+FILLS: Final = {
     "happy": ("#d3f2dc", "#1a7f37", "#0b3d1a"),
     "plain": ("#e8ebef", "#6e7781", "#24292f"),
     "trouble": ("#ffe9c7", "#bc6c00", "#4d2d00"),
     "visited": ("#cfe4ff", TAKEN_STROKE, "#06264d"),
 }
+"""How a state is filled, edged and written, by its role."""
 _STROKES: Final = {
     Way.HAPPY: ("#1a7f37", "2.4", ""),
     Way.PLAIN: ("#57606a", "1.3", ""),
@@ -182,7 +183,7 @@ def _label(folded: Folded, arrow: Arrow, route: Route) -> str:
 
 def _state(folded: Folded, state: str, box: Box) -> str:
     role = "visited" if state in folded.visited else role_of(folded.machine, state)
-    fill, stroke, ink = _FILLS[role]
+    fill, stroke, ink = FILLS[role]
     final = state in folded.machine.table.final_states
     thick = "2.6" if role == "visited" or state == folded.machine.table.initial else "1.4"
     shape = _rect(box, fill=fill, stroke=stroke, radius=17 if final else 5, thick=thick)

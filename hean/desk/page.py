@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from html import escape
 from typing import Final
 
-from hean.core.drawing import svg
+from hean.core.drawing import FILLS, svg
 from hean.core.machines import MACHINES
-from hean.core.picture import fold, path_of
+from hean.core.picture import fold, path_of, role_of
 from hean.desk.desk import Row
 from hean.desk.read import clock
 
@@ -25,6 +25,13 @@ _RIGHT: Final = 24
 _LANE: Final = 34
 _HEAD: Final = 46
 _DOT: Final = 5
+_BAND: Final = 28
+# Behind the last moment, so that the state which lasts is seen.
+_TAIL: Final = 84
+# Widths of letters of the two sizes that are written here, on the safe side.
+_LETTER: Final = 5.4
+_CAPITAL: Final = 8.0
+_NAME_MAX: Final = 18
 # Lanes of the timeline, from the strategy to the exchange, and which sources stand in each.
 _LANES: Final = (
     ("strategy", frozenset({"strategy"})),
@@ -39,12 +46,12 @@ _COLOURS: Final = {"news": "#1a7f37", "move": "#0969da", "duplicate": "#bc6c00",
 _STYLE: Final = """
 body{font:14px/1.45 Roboto,'Segoe UI','Helvetica Neue',Arial,sans-serif;margin:24px auto;max-width:1000px;
 padding:0 16px;color:#1f2328;background:#fff}
-h1{font-size:20px;margin:0 0 4px}h2{font-size:16px;margin:28px 0 8px}
+h1{font-size:20px;margin:0;overflow-wrap:anywhere}h1+p{margin:2px 0 12px}h2{font-size:16px;margin:28px 0 8px}
 table{border-collapse:collapse;width:100%;font-size:13px}
 th,td{text-align:left;padding:3px 8px;border-bottom:1px solid #d1d9e0;vertical-align:top}
 td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}td.t{white-space:nowrap}
 code,pre{font:12px/1.4 ui-monospace,Menlo,Consolas,monospace;overflow-wrap:anywhere;white-space:pre-wrap}
-svg{max-width:100%;height:auto}.dup td{background:#fff8e6}.move td{background:#f0f6ff}
+svg{max-width:100%;height:auto;display:block}.dup td{background:#fff8e6}.move td{background:#f0f6ff}
 .warn{color:#9a5b00}.bad{color:#b42318;font-weight:600}.dim{color:#59636e}
 details{margin:2px 0;border-bottom:1px solid #eaeef2}summary{cursor:pointer;padding:3px 0}
 """
@@ -86,10 +93,11 @@ def _heading(head: Row) -> list[str]:
         average = f" at {escape(order['avg_price'])}" if order["avg_price"] else ""
         wish = f"{order['side']} {order['qty']} {order['symbol']} {order['order_type']}"
         gap = f'<span class="{"dim" if order["gap"] == "0" else "bad"}">gap {escape(order["gap"])}</span>'
+        reason = f"{escape(order['reason'])}<br>" if order["reason"] else ""
         parts.append(
             f"<p><b>{escape(order['strategy_id'])} {escape(order['signal_id'])}</b>: {escape(wish)}{price}, "
             f"<b>{escape(order['state'])}{outcome}</b>, {escape(order['cum_exec_qty'])} executed{average}, {gap}<br>"
-            f"{escape(order['reason'])}<br><code>link {escape(order['order_link_id'])}</code><br>"
+            f"{reason}<code>link {escape(order['order_link_id'])}</code><br>"
             f"<code>order {escape(order['order_id'] or '-')}</code><br>"
             f"<code>correlation {escape(order['correlation_id'])}</code></p>"
         )
@@ -102,19 +110,21 @@ def _heading(head: Row) -> list[str]:
 
 def timeline(lines: Sequence[Row]) -> str:
     """
-    Every line as a dot: lanes by source, our clock from left to right.
+    Every line as a dot: lanes by source, our clock from left to right; above them, the states that the order was in.
 
     Long silences are shortened, so that milliseconds and hours fit one picture; where one is, the axis is broken.
     """
     if not lines:
         return '<p class="dim">nothing happened</p>'
     xs, breaks = _places([line["at_ms"] for line in lines])
-    height = _HEAD + _LANE * len(_LANES) + 12
+    links = list(dict.fromkeys(line["order_link_id"] for line in lines if _kind_of(line) == "move"))
+    top = _HEAD + _BAND * len(links)
+    height = top + _LANE * len(_LANES) + 12
     size = f'viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}"'
     role = 'id="timeline" role="img" aria-label="timeline"'
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" {role} {size} font-size="12" font-family="inherit">']
     for number, (name, _) in enumerate(_LANES):
-        y = _y(number)
+        y = _y(top, number)
         out.append(f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y}" y2="{y}" stroke="#d1d9e0"/>')
         out.append(f'<text x="{_LEFT - 12}" y="{y + 4}" text-anchor="end" fill="#59636e">{name}</text>')
     for x, skipped_ms in breaks:
@@ -129,14 +139,52 @@ def timeline(lines: Sequence[Row]) -> str:
         f'<text x="{_WIDTH - _RIGHT}" y="14" text-anchor="end" fill="#59636e">{clock(lines[-1]["at_ms"])}, '
         f"{_span(lines[-1]['at_ms'] - lines[0]['at_ms'])} in all</text>"
     )
+    for number, link in enumerate(links):
+        out += _band(link, lines, xs, _HEAD + _BAND * number, named=len(links) > 1)
+    written: dict[int, float] = {}
     for line, x in zip(lines, xs, strict=True):
         kind, words = _kind_of(line), f"{clock(line['at_ms'])} {line['source']}: {line['name']} {_moved(line)}"
-        dot = f'cx="{x:.1f}" cy="{_y(_lane_of(line))}" r="{_DOT}" fill="{_COLOURS[kind]}" class="{kind}"'
+        lane = _lane_of(line)
+        y = _y(top, lane)
+        dot = f'cx="{x:.1f}" cy="{y}" r="{_DOT}" fill="{_COLOURS[kind]}" class="{kind}"'
         out.append(f"<circle {dot}><title>{escape(words.strip())}</title></circle>")
+        name = str(line["name"]).partition(" over ")[0].partition(": ")[0][:_NAME_MAX]
+        width = len(name) * _LETTER
+        left = min(max(x - width / 2, _LEFT), _WIDTH - width)
+        if left > written.get(lane, 0.0):
+            # Where there is room; the rest says its name when it is pointed at.
+            written[lane] = left + width + _LETTER
+            place = f'x="{left:.1f}" y="{y - _DOT - 4}" font-size="10" fill="{_COLOURS[kind]}"'
+            out.append(f"<text {place}>{escape(name)}</text>")
     out.append("</svg>")
     keys = {"move": "moved the order", "news": "recorded", "duplicate": "delivered again", "wire": "request, reply"}
     legend = " ".join(f'<span style="color:{_COLOURS[kind]}">&#9679;</span> {text}' for kind, text in keys.items())
     return "".join(out) + f'<p class="dim">{legend}</p>'
+
+
+def _band(link: str, lines: Sequence[Row], xs: Sequence[float], y: int, *, named: bool) -> list[str]:
+    """The states that one order was in, from left to right."""
+    moves = [
+        (x, line)
+        for line, x in zip(lines, xs, strict=True)
+        if line["order_link_id"] == link and _kind_of(line) == "move"
+    ]
+    ends = [*(x for x, _ in moves[1:]), float(_WIDTH - _RIGHT)]
+    machine = MACHINES["order"]
+    label = f"…{link[-6:]}" if named else "state"
+    out = [f'<text x="{_LEFT - 12}" y="{y + 14}" text-anchor="end" fill="#59636e">{escape(label)}</text>']
+    for (x, line), end in zip(moves, ends, strict=True):
+        state = str(line["after"])
+        fill, edge, ink = FILLS[role_of(machine, state)]
+        size = f'x="{x:.1f}" y="{y}" width="{max(end - x, 1):.1f}" height="{_BAND - 8}" rx="3"'
+        out.append(
+            f'<rect {size} fill="{fill}" stroke="{edge}" class="state"><title>{escape(state)} from '
+            f"{clock(line['at_ms'])}</title></rect>"
+        )
+        if (len(state) + 1) * _CAPITAL < end - x:
+            place = f'x="{(x + end) / 2:.1f}" y="{y + 14}" text-anchor="middle" font-size="11" font-weight="600"'
+            out.append(f'<text {place} fill="{ink}">{escape(state)}</text>')
+    return out
 
 
 def _places(times_ms: Sequence[int]) -> tuple[list[float], list[tuple[float, int]]]:
@@ -146,7 +194,7 @@ def _places(times_ms: Sequence[int]) -> tuple[list[float], list[tuple[float, int
     # Beyond this a silence is only noted: ten times what is usual here, and never less than a tenth of a second.
     most = max(10 * short[len(short) // 2], 100) if short else 1
     shown = [min(gap, most) for gap in gaps]
-    scale = (_WIDTH - _LEFT - _RIGHT - 2 * _DOT) / max(sum(shown), 1)
+    scale = (_WIDTH - _LEFT - _RIGHT - 2 * _DOT - _TAIL) / max(sum(shown), 1)
     xs, breaks = [float(_LEFT + _DOT)], []
     for gap, kept in zip(gaps, shown, strict=True):
         if gap > kept:
@@ -155,8 +203,8 @@ def _places(times_ms: Sequence[int]) -> tuple[list[float], list[tuple[float, int
     return xs, breaks
 
 
-def _y(lane: int) -> int:
-    return _HEAD + _LANE * lane + _LANE // 2
+def _y(top: int, lane: int) -> int:
+    return top + _LANE * lane + _LANE // 2
 
 
 def _lane_of(line: Row) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
@@ -21,6 +22,15 @@ from tests.exchange import LoopbackExchange
 
 CHROMIUM = next((path for name in ("chromium", "chromium-browser") if (path := shutil.which(name))), None)
 EVIL = "<script>document.title='broken'</script><img src=http://127.0.0.1:9/x onerror=alert(1)>"
+LINE = {
+    "kind": "fact",
+    "source": "router",
+    "order_link_id": "h1-a",
+    "before": "PENDING",
+    "after": "SUBMITTED",
+    "duplicate_of": None,
+    "name": "x",
+}
 
 
 class Tags(HTMLParser):
@@ -85,7 +95,7 @@ def test_it_has_the_timeline_the_path_and_the_raw_records_folded(filled: str):
 
 
 def test_each_line_is_a_dot_inside_the_picture():
-    line = {"kind": "fact", "source": "stream", "before": "A", "after": "A", "duplicate_of": None, "name": "x"}
+    line = LINE | {"source": "stream", "after": "PENDING"}
     times = [1_000, 1_001, 1_003, 3_600_000, 3_600_005]
     text = timeline([line | {"at_ms": at_ms} for at_ms in times])
     places = [float(x) for x in re.findall(r'<circle cx="([\d.]+)"', text)]
@@ -95,9 +105,32 @@ def test_each_line_is_a_dot_inside_the_picture():
     assert "60.0 min" in text
 
 
+def test_the_states_of_each_order_are_a_band_from_move_to_move():
+    moves = [("h1-aaaaaaa", "SUBMITTED", 0), ("h1-bbbbbbb", "SUBMITTED", 40), ("h1-aaaaaaa", "FILLED", 100)]
+    text = timeline([LINE | {"order_link_id": link, "after": after, "at_ms": at_ms} for link, after, at_ms in moves])
+    bands: dict[str, list[tuple[float, float]]] = {}
+    for x, y, width in re.findall(r'<rect x="([\d.]+)" y="(\d+)" width="([\d.]+)"', text):
+        bands.setdefault(y, []).append((float(x), float(width)))
+    (first, second), (other,) = bands.values()
+    assert first[0] + first[1] == pytest.approx(second[0], abs=0.2)
+    assert first[0] < other[0] < second[0]
+    assert second[0] + second[1] == pytest.approx(other[0] + other[1], abs=0.2)
+    assert ("…aaaaaa" in text, "…bbbbbb" in text) == (True, True)
+
+
+def test_names_stand_only_where_there_is_room():
+    close = [LINE | {"after": "PENDING", "name": f"fact_{number}", "at_ms": number} for number in range(100)]
+    text = timeline(close)
+    assert 100 == text.count("<circle")
+    written = [float(x) for x in re.findall(r'<text x="([\d.]+)" y="\d+" font-size="10"', text)]
+    assert 5 < len(written) < 30
+    assert all(later - earlier > 40 for earlier, later in itertools.pairwise(written))
+
+
 def test_a_story_of_one_moment_and_of_none_can_be_drawn():
-    line = {"kind": "fact", "source": "ann", "before": "A", "after": "B", "duplicate_of": None, "name": "x"}
-    assert 'class="move"' in timeline([line | {"at_ms": 5}])
+    text = timeline([LINE | {"at_ms": 5, "source": "ann"}])
+    assert 'class="move"' in text
+    assert ">SUBMITTED</text>" in text
     assert "nothing happened" in timeline([])
 
 

@@ -19,7 +19,7 @@ from hean.actors.messages import Adopt
 from hean.actors.order import create_of, shown_by
 from hean.actors.ports import Point
 from hean.actors.registry import Cell, Slot
-from hean.actors.scribe import batch_of
+from hean.actors.scribe import Taken, batch_of
 from hean.actors.supervisor import order_of
 from hean.core import checks, ids, plain
 from hean.core.checks import Gates
@@ -139,9 +139,8 @@ class Admission:
         unit = context.ports.unit()
         # The first step of the order's machine is taken here: intent, request and state are one transaction.
         applied = apply(Order.of(checked), Sent(), now_ms, context.policy, unit=unit)
-        batch = batch_of(
-            applied, Sent(), at_ms=now_ms, unit=unit, digest=digest, extra=(_signal_record(signal, event),)
-        )
+        sent = Taken(fact=Sent(), applied=applied, unit=unit, extra=(_signal_record(signal, event),))
+        batch = batch_of(sent, at_ms=now_ms, digest=digest)
         try:
             context.journal.commit(batch)
         except JournalError as error:

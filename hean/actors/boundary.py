@@ -13,7 +13,8 @@ import queue
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Final
 
 import pykka
@@ -35,12 +36,30 @@ class Inbox:
     def __init__(self, name: str) -> None:
         self.name = name
         self._queue: queue.SimpleQueue[Envelope[Any]] = queue.SimpleQueue()
+        # Looked at and not taken, or given back: before all of the queue.
+        self._ahead: deque[Envelope[Any]] = deque()
 
     def tell(self, message: object) -> None:
         self._queue.put(Envelope(message))
 
     def depth(self) -> int:
-        return self._queue.qsize()
+        return len(self._ahead) + self._queue.qsize()
+
+    def next_of(self, wanted: Callable[[object], bool]) -> object | None:
+        if not self._ahead:
+            try:
+                self._ahead.append(self._queue.get_nowait())
+            except queue.Empty:
+                return None
+        envelope = self._ahead[0]
+        if envelope.reply_to is not None or not wanted(envelope.message):
+            return None
+        self._ahead.popleft()
+        message: object = envelope.message
+        return message
+
+    def give_back(self, messages: Sequence[object]) -> None:
+        self._ahead.extendleft(Envelope(message) for message in reversed(messages))
 
     def ask(self, message: object, timeout_s: float) -> object:
         """The actor's answer, or None at the time-out; only from outside or downward, upward it deadlocks."""
@@ -64,10 +83,10 @@ class Inbox:
         self._queue.put(envelope)
 
     def get(self) -> Envelope[Any]:
-        return self._queue.get()
+        return self._ahead.popleft() if self._ahead else self._queue.get()
 
     def empty(self) -> bool:
-        return self._queue.empty()
+        return not self._ahead and self._queue.empty()
 
     def leftover(self) -> list[object]:
         """Take out all messages that were not handled. A word to stop stays: an actor that hangs must still find it."""
@@ -75,7 +94,7 @@ class Inbox:
         stops: list[Envelope[Any]] = []
         while True:
             try:
-                envelope = self._queue.get_nowait()
+                envelope = self._ahead.popleft() if self._ahead else self._queue.get_nowait()
             except queue.Empty:
                 break
             if isinstance(envelope.message, _ActorStop):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, assert_never
+from functools import partial
+from typing import Any, assert_never, cast
 
 from hean.actors.boundary import Boundary
 from hean.actors.brakes import freeze
@@ -23,7 +24,7 @@ from hean.actors.messages import (
 )
 from hean.actors.ports import Point
 from hean.actors.registry import Slot
-from hean.actors.scribe import batch_of
+from hean.actors.scribe import Taken, batch_of
 from hean.core import lookup, plain, replies
 from hean.core.calls import AmendOrder, Call, CancelOrder, CreateOrder, Page, Reply, VerdictKind
 from hean.core.facts import (
@@ -54,13 +55,18 @@ from hean.core.foreign import is_piece
 from hean.core.order import Applied, apply
 from hean.core.record import Order
 from hean.core.retry import throttled_delay_ms
-from hean.core.types import Decision, OrderSnapshot, OrderState, Source
+from hean.core.types import Decision, Ms, OrderSnapshot, OrderState, Source
 from hean.errors import JournalError
 from hean.journal import Record
 
 # How long a settled order's actor stays for late duplicates, so that each need not be revived from the journal.
 LINGER_MS = 2_000
 LINGER_STEP_MS = 100
+
+# Facts that one transaction carries at most: those behind wait no longer than these take.
+TOGETHER = 8
+# Effects after which the next fact may be taken in before they are performed: none of them sends anything.
+_QUIET = (Account, ConfirmPosition, StartTimer, Decide)
 
 
 class OrderActor(Boundary):
@@ -124,37 +130,75 @@ class OrderActor(Boundary):
         )
 
     def _take(self, fact: Fact, extra: tuple[Record, ...] = ()) -> Applied:
-        context = self._context
-        now_ms, unit = context.now_ms(), context.ports.unit()
-        applied = apply(self._order, fact, now_ms, context.policy, unit=unit)
-        context.ports.point(Point.APPLIED)
-        context.journal.commit(
-            batch_of(applied, fact, at_ms=now_ms, unit=unit, digest=self._slot.cell.digest, extra=extra)
-        )
+        """Give the machine a fact, and with it those that have queued behind: one transaction for all of them."""
+        context, before = self._context, self._order
+        now_ms = context.now_ms()
+        taken, gathered = self._gather(fact, extra, now_ms)
+        try:
+            context.journal.commit(batch_of(*taken, at_ms=now_ms, digest=self._slot.cell.digest))
+        except BaseException:
+            # Nothing was remembered: they are handled after the one that is reported now.
+            self.mailbox.give_back(gathered)
+            raise
         context.ports.point(Point.REMEMBERED)
-        known = self._order.order_id
-        self._order = applied.order
-        if applied.order.order_id not in {None, known}:
-            self._bind(applied.order)
-        if context.gate.doubtful and not applied.order.in_doubt:
+        last = taken[-1].applied
+        self._order = order = last.order
+        if order.order_id not in {None, before.order_id}:
+            self._bind(order)
+        if context.gate.doubtful and not order.in_doubt:
             context.gate.resolve(self._slot.order_link_id)
-        context.registry.publish(self._slot, shown_by(applied))
-        self._report(applied, getattr(fact, "source", None))
-        context.tell_world(applied.events)
+        context.registry.publish(self._slot, shown_by(last))
+        for each in taken:
+            self._report(each.applied, getattr(each.fact, "source", None))
+            context.tell_world(each.applied.events)
         self._slot.cell.wake()
         context.ports.point(Point.PUBLISHED)
-        for effect in applied.effects:
-            self._perform(effect)
+        for each in taken:
+            for effect in each.applied.effects:
+                self._perform(effect)
         context.ports.point(Point.PERFORMED)
-        if applied.order.state is OrderState.CLOSED and applied.before is not OrderState.CLOSED:
+        self._rest(before.state, order.state, now_ms)
+        return taken[0].applied
+
+    def _gather(self, fact: Fact, extra: tuple[Record, ...], now_ms: Ms) -> tuple[list[Taken], list[object]]:
+        """
+        What the machine did with a fact and with those that waited, and the messages that these were.
+
+        As long as nothing is to be sent: what goes out is decided by the last that is known, not by what is known
+        before it.
+        """
+        context, order, taken, gathered = self._context, self._order, list[Taken](), list[object]()
+        while True:
+            unit = context.ports.unit()
+            try:
+                applied = apply(order, fact, now_ms, context.policy, unit=unit)
+            except BaseException:
+                if not gathered:
+                    raise
+                # Raises again when its turn comes, alone.
+                self.mailbox.give_back([gathered.pop()])
+                return taken, gathered
+            context.ports.point(Point.APPLIED)
+            taken.append(Taken(fact=fact, applied=applied, unit=unit, extra=extra))
+            order = applied.order
+            quiet = all(isinstance(effect, _QUIET) for effect in applied.effects)
+            joins = partial(_joins, order)
+            message = self.mailbox.next_of(joins) if quiet and len(taken) < TOGETHER else None
+            if message is None:
+                return taken, gathered
+            gathered.append(message)
+            fact, extra = self._fact_of(message) if isinstance(message, Answered) else (cast(Fact, message), ())
+
+    def _rest(self, before: OrderState, after: OrderState, now_ms: Ms) -> None:
+        """An order that came to rest retires after a while; one that came back stays."""
+        link_id, to = self._slot.order_link_id, self._context.to
+        if after is OrderState.CLOSED and before is not OrderState.CLOSED:
             # Together with others that linger: one waking of the timers for all of a tenth of a second.
-            linger_ms = LINGER_MS + -now_ms % LINGER_STEP_MS
-            self._after(linger_ms, Retire(order_link_id=self._slot.order_link_id), "linger", context.to.supervisor)
-        elif applied.order.state is OrderState.DENIED:
-            context.to.supervisor.tell(Retire(order_link_id=self._slot.order_link_id))
-        elif applied.before is OrderState.CLOSED and applied.order.state is not OrderState.CLOSED:
-            context.ports.timers.cancel((self._slot.order_link_id, "linger"))
-        return applied
+            self._after(LINGER_MS + -now_ms % LINGER_STEP_MS, Retire(order_link_id=link_id), "linger", to.supervisor)
+        elif after is OrderState.DENIED:
+            to.supervisor.tell(Retire(order_link_id=link_id))
+        elif before is OrderState.CLOSED and after is not OrderState.CLOSED:
+            self._context.ports.timers.cancel((link_id, "linger"))
 
     def _learn(self, fact: Fact) -> None:
         """Take a fact, or pass on what is about a part that the exchange split off this order."""
@@ -281,12 +325,17 @@ class OrderActor(Boundary):
             if number == str(self._slot.lookups) and self._lookup is not None:
                 self._feed(reply)
             return
+        self._take(*self._fact_of(message))
+
+    def _fact_of(self, message: Answered) -> tuple[Fact, tuple[Record, ...]]:
+        """What a reply to a create or to a command says, and its record."""
+        kind, _, number = message.tag.partition(":")
         extra = (self._exchange_of(message),)
         if kind == "create":
-            self._take(replies.of_create(reply, int(number), self._context.offset_ms()), extra)
-        else:
-            throttled = reply.verdict.kind is VerdictKind.THROTTLED
-            self._take(replies.of_command(reply, Command(kind), self._wait_ms(reply) if throttled else 0), extra)
+            return replies.of_create(message.reply, int(number), self._context.offset_ms()), extra
+        throttled = message.reply.verdict.kind is VerdictKind.THROTTLED
+        wait_ms = self._wait_ms(message.reply) if throttled else 0
+        return replies.of_command(message.reply, Command(kind), wait_ms), extra
 
     def _wait_ms(self, reply: Reply) -> int:
         """How long the exchange wants to be left alone after it refused for frequency."""
@@ -330,6 +379,17 @@ class OrderActor(Boundary):
             order_link_id=request.order_link_id,
             correlation_id=request.correlation_id,
         )
+
+
+def _joins(order: Order, message: object) -> bool:
+    """Whether a message is a fact for that order's machine and nothing else."""
+    match message:
+        case Shown(row=row) | Executed(execution=row):
+            return not is_piece(order, row.order_id)
+        case Answered(tag=tag):
+            return not tag.startswith("look:")
+        case _:
+            return isinstance(message, Settled)
 
 
 def shown_by(applied: Applied) -> OrderSnapshot:

@@ -7,7 +7,7 @@ virtual clock) hands in its own. No actor reads a clock, draws a number, starts 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -36,6 +36,12 @@ class Mailbox(Told, Protocol):
 
     def leftover(self) -> list[object]:
         """Take out all messages that no actor handled."""
+
+    def next_of(self, wanted: Callable[[object], bool]) -> object | None:
+        """Take out the next message if it is wanted and nobody waits for its answer, else None; for its actor alone."""
+
+    def give_back(self, messages: Sequence[object]) -> None:
+        """Put messages that `next_of` gave to where they were, in their order."""
 
 
 class Clock(Protocol):

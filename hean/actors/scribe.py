@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from attrs import frozen
+
 from hean.core import plain
 from hean.core.facts import Decide, Effect, Executed, Fact
 from hean.core.order import Applied
@@ -10,36 +12,52 @@ from hean.core.types import Execution, Ms, OrderState, Source
 from hean.journal import Batch, ExecutionEntry, ExecutionKey, OrderEntry, Record
 
 
-def batch_of(
-    applied: Applied, fact: Fact, *, at_ms: Ms, unit: float, digest: str, extra: tuple[Record, ...] = ()
-) -> Batch:
+@frozen(kw_only=True)
+class Taken:
     """
-    Everything one fact changed.
+    One fact that the machine took.
 
-    Args:
-        applied: what the machine did.
-        fact: what it was given; with `at_ms` and `unit` it is enough to do it again.
-        at_ms: our clock.
+    Attributes:
+        fact: what it was given; with our clock and `unit` it is enough to do it again.
+        applied: what it did.
         unit: the random number it was given.
-        digest: of the order's signal.
         extra: records that belong to the same moment, such as the reply that the fact was read from.
     """
-    order = applied.order
-    new = isinstance(fact, Executed) and applied.fact != "executed_known"
+
+    fact: Fact
+    applied: Applied
+    unit: float
+    extra: tuple[Record, ...] = ()
+
+    @property
+    def executed(self) -> Execution | None:
+        """The execution that it brought and the order did not have."""
+        new = isinstance(self.fact, Executed) and self.applied.fact != "executed_known"
+        return self.fact.execution if new and isinstance(self.fact, Executed) else None
+
+
+def batch_of(*taken: Taken, at_ms: Ms, digest: str) -> Batch:
+    """
+    Everything that some facts of one order changed, one after the other.
+
+    Args:
+        taken: at least one.
+        at_ms: our clock, when the machine took them.
+        digest: of the order's signal.
+    """
+    order = taken[-1].applied.order
+    link_id, correlation_id = order.request.order_link_id, order.request.correlation_id
+    records: list[Record] = []
+    for each in taken:
+        records += each.extra
+        body = plain.dumps(body_of(each.applied, each.fact, each.unit))
+        records.append(Record(kind="fact", body=body, order_link_id=link_id, correlation_id=correlation_id))
     return Batch(
         at_ms=at_ms,
-        records=(
-            *extra,
-            Record(
-                kind="fact",
-                body=plain.dumps(body_of(applied, fact, unit)),
-                order_link_id=order.request.order_link_id,
-                correlation_id=order.request.correlation_id,
-            ),
-        ),
+        records=tuple(records),
         order=order_entry(order, digest),
-        executions=(execution_entry(fact.execution, order),) if new and isinstance(fact, Executed) else (),
-        unparked=(execution_key(fact.execution),) if isinstance(fact, Executed) else (),
+        executions=tuple(execution_entry(each.executed, order) for each in taken if each.executed is not None),
+        unparked=tuple(execution_key(each.fact.execution) for each in taken if isinstance(each.fact, Executed)),
     )
 
 

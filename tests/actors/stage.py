@@ -33,6 +33,12 @@ class Box:
     def leftover(self) -> list[object]:
         return []
 
+    def next_of(self, wanted: Any) -> object | None:
+        return self.told.pop(0) if self.told and wanted(self.told[0]) else None
+
+    def give_back(self, messages: Any) -> None:
+        self.told[:0] = messages
+
     def take(self, kind: type[Any]) -> list[Any]:
         """Take out what is of that kind."""
         taken = [message for message in self.told if isinstance(message, kind)]

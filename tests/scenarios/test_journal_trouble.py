@@ -125,9 +125,11 @@ def test_damage_in_mid_flight_halts_and_is_refused_at_the_next_start(world: Worl
             file.seek(4096)
             file.write(os.urandom(world.journal.stat().st_size - 4096))
         router._journal._connection.execute("PRAGMA shrink_memory")
-        # Nobody can say whether this signal was submitted before: a denial would be a guess.
+        denied = router.submit(signal("onto damage"))
+        assert (OrderState.DENIED, DenyReason.JOURNAL_FAILED) == (denied.state, denied.snapshot().deny_reason)
+        # Nobody can say what became of this one: a denial would be a guess.
         with pytest.raises(JournalCorrupt):
-            router.submit(signal("onto damage"))
+            router.submit(signal("before"))
         await_event(router, EventType.KILLSWITCH_TRIGGERED)
         assert "journal" in router._context.gate.halted_why
     assert 1 == len(world.orders())

@@ -77,7 +77,17 @@ def trade_once(world: World, router: Breaking) -> None:
 
 @pytest.mark.parametrize("passage", [1, 2, 3])
 @pytest.mark.parametrize("point", IN_AN_ORDER)
-def test_s14_crash_of_an_order_actor_loses_and_doubles_nothing(point: Point, passage: int, world: World) -> None:
+def test_s14_crash_of_an_order_actor_loses_and_doubles_nothing(
+    point: Point, passage: int, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Each fact in a transaction of its own: so there are as many passages, whatever has queued when the actor looks.
+    monkeypatch.setattr("hean.actors.order.TOGETHER", 1)
+    trade_once(world, breaking(world, point, passage, RuntimeError("a mistake of ours")))
+
+
+@pytest.mark.parametrize("passage", [1, 2])
+@pytest.mark.parametrize("point", IN_AN_ORDER)
+def test_s14_crash_with_several_facts_in_hand_loses_and_doubles_none(point: Point, passage: int, world: World) -> None:
     trade_once(world, breaking(world, point, passage, RuntimeError("a mistake of ours")))
 
 

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import hypothesis
 import pytest
 from attrs import frozen
 from cosmic_ray.ast import get_ast
@@ -58,7 +59,8 @@ COPIED = ("hean", "tests", "pyproject.toml", "setup.cfg")
 # Killed by hanging: processor seconds, several times what all of a module's tests take.
 LIMIT_S = 90
 # What hean and the tests are built on; imported once, before the first fork.
-PRELOADED = ("attrs", "cattrs", "click", "hypothesis", "hypothesis.stateful", "orjson", "pytest", "statemachine")
+UNHURRIED = tuple(hypothesis.HealthCheck)
+PRELOADED = ("attrs", "cattrs", "hypothesis.stateful", "orjson", "pytest", "statemachine")
 
 OPERATORS = (
     "AddNot",
@@ -341,6 +343,10 @@ def main(paths: tuple[str, ...], sample: int | None, seed: int, lines: str, sess
     kept, holes = Session(session), 0
     for name in PRELOADED:
         importlib.import_module(name)
+    # A slow machine must not kill a mutant, nor luck.
+    settings = hypothesis.settings(deadline=None, derandomize=True, database=None, suppress_health_check=UNHURRIED)
+    hypothesis.settings.register_profile("mutants", settings)
+    hypothesis.settings.load_profile("mutants")
     with tempfile.TemporaryDirectory(prefix="mutants-") as directory:
         copy = Path(directory)
         _copy_tree(copy)

@@ -34,6 +34,7 @@ from tests.core.orders import (
     CANCEL,
     FULL,
     NEW,
+    ORDER_ID,
     PART,
     POLICY,
     REFUSED,
@@ -173,6 +174,12 @@ def test_cancel_between_attempts_ends_the_order_as_never_placed():
     made = life(SENT, NotExecuted(attempt=1, why="busy"), CANCEL)
     assert (OrderState.REJECTED, "not_placed") == (made.state, made.order.reason)
     assert [(Command.CANCEL, True)] == decisions(made)
+
+
+def test_quarantined_order_learns_its_id_from_a_late_reply():
+    made = in_state(OrderState.ERROR)
+    assert made.order.order_id is None
+    assert (OrderState.ERROR, ORDER_ID) == (made.take(ACCEPTED).order.state, made.order.order_id)
 
 
 def test_refusal_of_the_only_attempt_is_proof_even_after_a_timeout():

@@ -193,6 +193,9 @@ class OrderActor(Boundary):
         """An order that came to rest retires after a while; one that came back stays."""
         link_id, to = self._slot.order_link_id, self._context.to
         if after is OrderState.CLOSED and before is not OrderState.CLOSED:
+            # Nothing is open that a look-up or another try could answer: neither shall wake it.
+            for timer in Timer:
+                self._context.ports.timers.cancel((link_id, timer))
             # Together with others that linger: one waking of the timers for all of a tenth of a second.
             self._after(LINGER_MS + -now_ms % LINGER_STEP_MS, Retire(order_link_id=link_id), "linger", to.supervisor)
         elif after is OrderState.DENIED:

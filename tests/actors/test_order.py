@@ -9,11 +9,11 @@ import pytest
 from attrs import evolve
 
 from hean.actors.boundary import Inbox
-from hean.actors.messages import Crashed, Fold, Ping, Send
+from hean.actors.messages import Confirm, Crashed, Fold, Ping, Send
 from hean.actors.order import TOGETHER, OrderActor
 from hean.actors.registry import Cell, Slot
 from hean.core.calls import CancelOrder
-from hean.core.facts import CancelAsked, Executed, Sent, Shown
+from hean.core.facts import CancelAsked, Executed, Sent, Settled, Shown, Timer
 from hean.core.order import apply
 from hean.core.record import Order
 from hean.core.types import EventType, ExecId, OrderState, OrderStatus, Source
@@ -144,3 +144,17 @@ def test_a_fact_that_raises_takes_none_of_its_neighbours_with_it(staged: Staged)
     [crashed] = staged.stage.boxes["supervisor"].take(Crashed)
     assert spoilt is crashed.message
     assert [after] == [message for message in staged.inbox.leftover() if isinstance(message, Executed)]
+
+
+def test_an_order_at_rest_is_woken_by_no_timer_of_its_life(staged: Staged) -> None:
+    staged.inbox.tell(shown(OrderStatus.FILLED, "1"))
+    staged.handle_next()
+    link_id = REQUEST.order_link_id
+    assert {(link_id, Timer.QUERY)} == set(staged.stage.timers)
+    staged.inbox.tell(executed("e1", "1"))
+    staged.handle_next()
+    [confirm] = staged.stage.boxes["portfolio"].take(Confirm)
+    staged.inbox.tell(Settled(seq=confirm.seq))
+    staged.handle_next()
+    assert OrderState.CLOSED is staged.state
+    assert {(link_id, "linger")} == set(staged.stage.timers)

@@ -247,6 +247,8 @@ class Laws:
         if fact == "resolved":
             self.resolved.add(link_id)
         effects = body["effects"]
+        if fact == "absence_proven":
+            self._absent(link_id)
         if fact in {"not_sent", "absence_proven"}:
             self._proof[link_id] = fact
         if fact == "not_executed":
@@ -260,6 +262,17 @@ class Laws:
             if sends > 1 and not good and not self.world.power_cut:
                 self.fail("no_second_create_before_proof", f"{link_id}: send {sends} after {proof or 'no proof'}")
             self._proof[link_id] = proof
+
+    def _absent(self, link_id: str) -> None:
+        """What is proven absent is neither there nor on its way there, and young enough to be taken."""
+        world = self.world
+        if world.power_cut:
+            return
+        if self.their_order(link_id) is not None:
+            self.fail("absence_is_proven", f"{link_id} is said to be absent: {_status(self.their_order(link_id))}")
+        youngest_ms = max(world.net.creates.get(link_id, ()), default=0)
+        if world.kernel.now_ms - youngest_ms < world.config["recv_window_ms"] and not world.plan_has("clock_skew"):
+            self.fail("absence_is_proven", f"{link_id} is said to be absent, and a create is on its way")
 
     def _settled(self, link_id: str) -> None:
         """CLOSED says that every execution is here; what is executed after an order's end nobody can know before."""
@@ -396,15 +409,18 @@ class Laws:
     def _stream_changes(self, reason: str) -> None:
         """LIVE means: nothing that happened before is missing."""
         world = self.world
-        if reason == "stream_CATCHING_UP":
+        # What happened before the stream was asked for comes by no other way than the catch-up.
+        if reason in {"stream_SUBSCRIBING", "stream_CATCHING_UP"}:
             self._before = [(e.instrument.category, e.symbol, e.exec_id) for e in world.account.executions]
         elif reason == "stream_LIVE":
             self._owed += self._buffered
             first_ms = int(world.journal.mark("first_start_ms") or 0)
             if not world.plan_has(*_LIARS):
                 self._owed += [key for key in self._before if self.their_exec(key[2]).exec_ms >= first_ms]
+        else:
+            self._before = []
         if reason != "stream_CATCHING_UP":
-            self._buffered, self._before = [], []
+            self._buffered = []
 
     def starts(self, halted_why: str) -> None:
         """A restart does not lift a halt that the journal has."""

@@ -84,6 +84,8 @@ class Net:
         self.on_create: Callable[[str, str], None] = lambda link_id, channel: None
         self.on_row: Callable[[SimSocket, bytes], None] = lambda socket, raw: None
         self.in_flight = 0
+        self.creates: dict[str, list[int]] = {}
+        """Of each order, when the creates left that have not arrived yet."""
         self.hit: dict[str, int] = {}
         self._unit = rng.random
         self._sockets: dict[int, SimSocket] = {}
@@ -106,6 +108,16 @@ class Net:
         weather = self.weather
         delay_ms = weather.least_ms + int(self._unit() * (weather.spread_ms + 1))
         return delay_ms + weather.spike_ms if weather.spike and self.strikes("spike") else delay_ms
+
+    def create_leaves(self, link_id: str, channel: str) -> None:
+        """A create's bytes are on their way."""
+        self.on_create(link_id, channel)
+        self.creates.setdefault(link_id, []).append(self.kernel.now_ms)
+
+    def create_arrives(self, link_id: str) -> None:
+        """The oldest of them is there, or lost."""
+        if self.creates.get(link_id):
+            self.creates[link_id].pop(0)
 
     # The engine.
 
@@ -220,7 +232,7 @@ class SimSocket:
         self._connection_id = 0
         self._last_in_ms = self._last_out_ms = 0
         self._inbound: deque[str | None] = deque()
-        self._outbound: deque[str | None] = deque()
+        self._outbound: deque[tuple[str | None, str]] = deque()
         net.kernel.at(net.kernel.now_ms + net.delay_ms(), self._shake_hands)
 
     def _shake_hands(self) -> None:
@@ -255,32 +267,36 @@ class SimSocket:
         if net.strikes("half_sent"):
             # Nobody knows whether the peer got the whole frame: it did, or it did not.
             if net._unit() < 0.5:
-                self._note_create(text)
-                self._travel(text)
+                self._travel(text, self._note_create(text))
             self._end("sending failed: BrokenPipeError")
             return Phase.SENDING
-        self._note_create(text)
-        self._travel(text)
+        self._travel(text, self._note_create(text))
         return Phase.AFTER_SEND
 
-    def _note_create(self, text: str) -> None:
+    def _note_create(self, text: str) -> str:
+        """Whose create it is; empty for anything else."""
         if self.channel == "trade":
             frame = orjson.loads(text)
             if frame["op"] == "order.create":
-                self._net.on_create(frame["args"][0]["orderLinkId"], "trade")
+                link_id: str = frame["args"][0]["orderLinkId"]
+                self._net.create_leaves(link_id, "trade")
+                return link_id
+        return ""
 
-    def _travel(self, text: str | None) -> None:
+    def _travel(self, text: str | None, create: str = "") -> None:
         """Send a frame on its way, or the end of the connection (None), each behind what went before."""
         net = self._net
         due_ms = self._last_out_ms = max(net.kernel.now_ms + net.delay_ms(), self._last_out_ms)
-        self._outbound.append(text)
+        self._outbound.append((text, create))
         net.in_flight += 1
         net.kernel.at(due_ms, self._leave)
 
     def _leave(self) -> None:
         net, connection_id = self._net, self._connection_id
         net.in_flight -= 1
-        text = self._outbound.popleft()
+        text, create = self._outbound.popleft()
+        if create:
+            net.create_arrives(create)
         if text is None:
             net.disconnect(connection_id)
         elif net.stands(connection_id):
@@ -322,7 +338,7 @@ class SimSocket:
 
     def cut(self) -> None:
         """The connection breaks: we notice at once, the exchange a little later; what was under way is lost."""
-        self._outbound = deque(None for _ in self._outbound)
+        self._outbound = deque((None, create) for _, create in self._outbound)
         self._end("ConnectionResetError")
 
     def join(self, timeout_s: float) -> bool:
@@ -450,9 +466,11 @@ class SimPool:
         request, text = self._request(call)
         sent_ms = process.now_ms()
         if isinstance(call, CreateOrder):
-            net.on_create(call.request.order_link_id, "rest")
+            net.create_leaves(call.request.order_link_id, "rest")
         deadline = fail(deadline_ms, Phase.AFTER_SEND, "DeadlinePassed", sent_ms)
         if net.strikes("lost_there"):
+            if isinstance(call, CreateOrder):
+                net.create_arrives(call.request.order_link_id)
             fail(kernel.now_ms + 2 * net.delay_ms(), Phase.AFTER_SEND, "ConnectionResetError", sent_ms)
             return
         stuck = net.strikes("stuck")
@@ -460,6 +478,8 @@ class SimPool:
 
         def arrive() -> None:
             net.in_flight -= 1
+            if isinstance(call, CreateOrder):
+                net.create_arrives(call.request.order_link_id)
             http = net.http(request)
             name = f"{request.method} {request.path}"
             if isinstance(http, Hangup):

@@ -135,6 +135,11 @@ def plan_of(seed: int) -> Plan:
         if draw.chance(chance):
             at_ms = draw.whole(0, length_ms)
             actions.append(Action(at_ms, kind, _other(draw, kind, orders)))
+            if kind == "cut":
+                # Others trade while we are away, and while we catch up.
+                for _ in range(draw.one((0, 1, 3))):
+                    after_ms = draw.one((draw.whole(0, 200), draw.whole(0, 4_000)))
+                    actions.append(Action(at_ms + after_ms, "fault", _fault(draw, config, "foreign_order")))
             if kind == "halt" and draw.chance(0.8):
                 actions.append(Action(at_ms + draw.whole(10, 5 * SECOND), "resume"))
     actions.sort(key=lambda action: action.at_ms)
@@ -173,8 +178,8 @@ def _config(draw: Draw) -> Args:
 def _behaviour(draw: Draw) -> Args:
     switches: list[tuple[str, Callable[[], Any]]] = [
         ("ack_delay_ms", lambda: [0, draw.one((20, 300))]),
-        ("order_push_delay_ms", lambda: [0, draw.one((20, 300))]),
-        ("execution_push_delay_ms", lambda: [0, draw.one((20, 300))]),
+        ("order_push_delay_ms", lambda: [0, draw.one((20, 300, 2_000))]),
+        ("execution_push_delay_ms", lambda: [0, draw.one((20, 300, 2_000))]),
         ("position_push_delay_ms", lambda: [0, draw.one((20, 300))]),
         ("order_before_execution", lambda: True),
         ("fills_per_frame", lambda: "one"),
@@ -282,7 +287,8 @@ def _order(draw: Draw, n: int, length_ms: int, config: Args, actions: list[Actio
             "qty": _times(least, draw.whole(1, 40) * (1 if category != "inverse" else 10)),
             "side": "Sell" if side == "Buy" else "Buy",
         }
-        actions.append(Action(at_ms + draw.whole(5, 6 * SECOND), "market", fills))
+        after_ms = draw.one((draw.whole(5, 250), draw.whole(5, 6 * SECOND)))
+        actions.append(Action(at_ms + after_ms, "market", fills))
 
 
 def _market_move(draw: Draw, config: Args) -> Args:
@@ -327,8 +333,8 @@ AUTH_CODES = (10003, 10004, 10005, 10010)
 TOPICS = ("order", "execution", "position")
 
 
-def _fault(draw: Draw, config: Args) -> Args:
-    name = draw.one(sorted(NAMES))
+def _fault(draw: Draw, config: Args, name: str = "") -> Args:
+    name = name or draw.one(sorted(NAMES))
     count: int | None = draw.one((1, 1, 2, 4))
     made: Args = {"fault": name, "match": {}, "count": count, "probability": draw.one((1.0, 1.0, 0.5)), "args": {}}
     args, match = made["args"], made["match"]

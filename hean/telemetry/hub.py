@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Protocol
@@ -54,8 +53,6 @@ class LogSink:
 
 
 _NOTHING: Final = ("", None)
-# What would not stay on its line and apart from its neighbours, as a character that is plain does.
-_PLAIN: Final = re.compile(r"[!#-<>-~]*")
 
 
 def _is_number(value: object) -> bool:
@@ -65,9 +62,8 @@ def _is_number(value: object) -> bool:
 def _quoted(value: object) -> str:
     """Keep a value on its line and apart from its neighbours."""
     text = str(value)
-    if _PLAIN.fullmatch(text):
-        return text
-    return text if text.isprintable() and not set(text) & {" ", '"', "="} else json.dumps(text, ensure_ascii=False)
+    plain = text.isprintable() and " " not in text and '"' not in text and "=" not in text
+    return text if plain else json.dumps(text, ensure_ascii=False)
 
 
 class Telemetry:

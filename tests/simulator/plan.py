@@ -114,6 +114,8 @@ def plan_of(seed: int) -> Plan:
         _order(draw, n, length_ms, config, actions)
     for _ in range(draw.weighted({0: 2, 1: 3, 2: 3, 3: 2, 5: 2, 8: 1})):
         actions.append(Action(draw.whole(0, length_ms), "fault", _fault(draw, config)))
+    if draw.chance(0.1):
+        _doubt(draw, config, actions)
     for _ in range(draw.weighted({0: 4, 1: 3, 2: 2})):
         _weather(draw, length_ms, actions)
     for _ in range(draw.weighted({0: 3, 1: 2, 2: 1})):
@@ -331,6 +333,26 @@ ERROR_CODES = (
 )  # fmt: skip
 AUTH_CODES = (10003, 10004, 10005, 10010)
 TOPICS = ("order", "execution", "position")
+
+
+def _doubt(draw: Draw, config: Args, actions: list[Action]) -> None:
+    """Several misfortunes at once: an order of which neither the reply, nor the stream, nor the lists tell in time."""
+    at_ms = draw.one([action.at_ms for action in actions if action.kind == "submit"])
+    create = draw.one(({"endpoint": "order/create"}, {"op": "order.create"}, {}))
+    code = {"ret_code": draw.one((10000, 10016, 987654)), "executed": True}
+    lost: list[tuple[str, Args]] = [("lose_reply", {}), ("lose_request", {}), ("error", code)]
+    name, args = draw.one(lost)
+    together: list[tuple[str, Args, Args]] = [
+        (name, create, args),
+        ("realtime_lag", {}, {"ms": draw.whole(100, int(config["visibility_s"] * 1000) - 100)}),
+        (draw.one(("delay_push", "drop_push")), {"topic": "order"}, {"ms": draw.one((300, 3_000))}),
+        (draw.one(("delay_push", "drop_push")), {"topic": "execution"}, {"ms": draw.one((300, 3_000))}),
+    ]
+    for name, match, args in together:
+        if draw.chance(0.9):
+            count = 1 if match is create else draw.one((2, 4, None))
+            made = {"fault": name, "match": match, "count": count, "probability": 1.0, "args": args}
+            actions.append(Action(max(at_ms - draw.one((0, 1, 30)), 0), "fault", made))
 
 
 def _fault(draw: Draw, config: Args, name: str = "") -> Args:

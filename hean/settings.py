@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import sys
-import tomllib
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -28,10 +26,8 @@ from attrs import Factory, field, frozen
 from hean import fits
 from hean.core.types import Reaction
 from hean.errors import ConfigError
+from hean.places import CONFIG_VARIABLE, PREFIX, default_journal, settings_file, tables_of
 
-PREFIX: Final = "HEAN_"
-CONFIG_VARIABLE: Final = "HEAN_CONFIG"
-CONFIG_FILE: Final = "hean.toml"
 HIDDEN: Final = "***"
 DEFAULT: Final = "default"
 
@@ -68,27 +64,6 @@ class Spec:
     secret: bool
 
 
-def state_directory(env: Mapping[str, str], platform: str) -> Path:
-    """
-    Name the directory where this user's programs keep their state.
-
-    Args:
-        env: XDG_STATE_HOME (absolute, else ignored) and HOME are read.
-        platform: as `sys.platform` has it.
-
-    Source: XDG Base Directory Specification 0.8; Apple's File System Programming Guide.
-    """
-    home = Path(env.get("HOME") or Path.home())
-    if platform == "darwin":
-        return home / "Library" / "Application Support"
-    named = Path(env.get("XDG_STATE_HOME", ""))
-    return named if named.is_absolute() else home / ".local" / "state"
-
-
-def _journal_path(env: Mapping[str, str]) -> Path:
-    return state_directory(env, sys.platform) / "hean" / "journal.db"
-
-
 @frozen(kw_only=True)
 class BybitSettings:
     """Where the exchange is, and who we are there."""
@@ -123,7 +98,7 @@ class JournalSettings:
     """The memory; one per UID."""
 
     path: Path = _setting(  # noqa: RUF009 - a factory
-        Factory(lambda: _journal_path(os.environ)), fits.path(), "journal file; one per UID"
+        Factory(lambda: default_journal(os.environ)), fits.path(), "journal file; one per UID"
     )
 
 
@@ -288,7 +263,7 @@ class Settings:
                 else:
                     problems.append(f"unknown setting {source}{_hint(source, known)}")
         parts: dict[str, dict[str, object]] = {section: {} for section in _SECTIONS}
-        parts["journal"]["path"] = _journal_path(env)
+        parts["journal"]["path"] = default_journal(env)
         for name, (value, source) in seen.items():
             section, part, spec = _SPECS[name]
             try:
@@ -378,24 +353,11 @@ def _from_environment(env: Mapping[str, str]) -> _Found:
             yield name if variable_of(name) == variable else variable, f"environment {variable}", known, value
 
 
-def settings_file(env: Mapping[str, str], toml_path: Path | None = None) -> Path | None:
-    """Name the file that settings are read from: the one given or named, else `hean.toml` if there is one."""
-    named = toml_path or (Path(env[CONFIG_VARIABLE]) if env.get(CONFIG_VARIABLE) else None)
-    if named is None and not Path(CONFIG_FILE).is_file():
-        return None
-    return named or Path(CONFIG_FILE)
-
-
 def _from_toml(env: Mapping[str, str], toml_path: Path | None) -> _Found:
     path = settings_file(env, toml_path)
     if path is None:
         return
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"expected a settings file at {path}: {error.strerror}") from error
-    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError
-        raise ConfigError(f"expected TOML in {path}: {error}") from error
+    tables = tables_of(path)
     known = [f"{path} [{section}] {part}" for section, part, _ in _SPECS.values()]
     for section, values in tables.items():
         if isinstance(values, dict) and section in _SECTIONS:

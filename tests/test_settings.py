@@ -9,7 +9,8 @@ import pytest
 from attrs import evolve
 
 from hean.errors import ConfigError
-from hean.settings import BybitSettings, Entry, OrderSettings, Settings, settings_file, state_directory, variable_of
+from hean.places import settings_file, state_directory
+from hean.settings import BybitSettings, Entry, OrderSettings, Settings, variable_of
 
 SECRET = "s3cr3t-of-the-account"
 

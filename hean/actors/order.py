@@ -31,7 +31,6 @@ from hean.core.facts import (
     Account,
     AmendAsked,
     CancelAsked,
-    Command,
     ConfirmPosition,
     Decide,
     Effect,
@@ -55,7 +54,7 @@ from hean.core.foreign import is_piece
 from hean.core.order import Applied, apply
 from hean.core.record import Order
 from hean.core.retry import throttled_delay_ms
-from hean.core.types import Decision, Ms, OrderSnapshot, OrderState, Source
+from hean.core.types import Command, Decision, Ms, OrderSnapshot, OrderState, Source
 from hean.errors import JournalError
 from hean.journal import Record
 

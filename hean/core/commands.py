@@ -12,7 +12,6 @@ from hean.core.draft import Draft
 from hean.core.facts import (
     AmendAsked,
     CancelAsked,
-    Command,
     CommandAccepted,
     CommandFailed,
     Decide,
@@ -23,7 +22,7 @@ from hean.core.facts import (
     Timer,
 )
 from hean.core.record import PendingRequest
-from hean.core.types import ZERO, EventType, OrderRow, OrderState
+from hean.core.types import ZERO, Command, EventType, OrderRow, OrderState
 
 
 class Commands(Draft):

@@ -15,6 +15,7 @@ from attrs import frozen
 
 from hean.core.types import (
     Amend,
+    Command,
     DenyReason,
     Execution,
     Ms,
@@ -23,13 +24,6 @@ from hean.core.types import (
     OrderRow,
     Source,
 )
-
-
-class Command(StrEnum):
-    """What is asked of an open order."""
-
-    CANCEL = "cancel"
-    AMEND = "amend"
 
 
 class Timer(StrEnum):

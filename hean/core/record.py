@@ -17,12 +17,12 @@ from typing import Final
 from attrs import fields, frozen
 
 from hean.core import exact
-from hean.core.facts import Command
 from hean.core.ledger import Ledger
 from hean.core.retry import RetryPolicy
 from hean.core.types import (
     ZERO,
     Amend,
+    Command,
     DenyReason,
     ExecId,
     Ms,

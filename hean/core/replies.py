@@ -10,7 +10,6 @@ from __future__ import annotations
 from hean.core.calls import Ack, Phase, Reply, Verdict, VerdictKind
 from hean.core.facts import (
     Accepted,
-    Command,
     CommandAccepted,
     CommandFailed,
     Duplicate,
@@ -20,7 +19,7 @@ from hean.core.facts import (
     OutcomeUnknown,
     Refused,
 )
-from hean.core.types import Ms
+from hean.core.types import Command, Ms
 
 
 def of_create(reply: Reply, attempt: int, offset_ms: int = 0) -> Fact:

@@ -7,10 +7,14 @@ together. Whether it is tried again at all, and what is looked up before, is the
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from attrs import frozen
 
-from hean.core.calls import Budget
 from hean.core.types import Ms
+
+if TYPE_CHECKING:
+    from hean.core.calls import Budget
 
 
 @frozen(kw_only=True)

@@ -13,7 +13,6 @@ from hean.core.evidence import Evidence
 from hean.core.facts import (
     Accepted,
     CancelAsked,
-    Command,
     ConfirmPosition,
     Decide,
     Denied,
@@ -29,7 +28,7 @@ from hean.core.facts import (
 )
 from hean.core.record import Concession
 from hean.core.retry import next_delay_ms
-from hean.core.types import DenyReason, EventType, Ms, OrderState
+from hean.core.types import Command, DenyReason, EventType, Ms, OrderState
 
 _TERMINAL = frozenset({OrderState.FILLED, OrderState.CANCELLED, OrderState.REJECTED})
 

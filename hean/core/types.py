@@ -140,6 +140,13 @@ class ExecType(StrEnum):
         return self is not ExecType.FUNDING
 
 
+class Command(StrEnum):
+    """What is asked of an open order."""
+
+    CANCEL = "cancel"
+    AMEND = "amend"
+
+
 class Source(StrEnum):
     """Which door a row of the exchange came through."""
 

@@ -35,7 +35,8 @@ from hean.desk.read import alive, clock, seconds
 from hean.errors import ConfigError, JournalError
 from hean.journal import JournalView, holder_of, pulled_brake
 from hean.journal.marks import HALT_MARK
-from hean.settings import Entry, Settings, settings_file
+from hean.places import settings_file
+from hean.settings import Entry, Settings
 
 PASS: Final = "pass"  # noqa: S105 - no password
 WARN: Final = "warn"

@@ -23,7 +23,8 @@ def show(desk: Desk) -> int:
     Arguments are asked before the environment, that before hean.toml (or the file HEAN_CONFIG names), that before the
     default. A wrong value names its source and what was expected; the exit code is 2.
     """
-    from hean.settings import CONFIG_VARIABLE, settings_file, variable_of  # noqa: PLC0415 - not for --help
+    from hean.places import CONFIG_VARIABLE, settings_file  # noqa: PLC0415 - not for --help
+    from hean.settings import variable_of  # noqa: PLC0415
 
     settings = desk.settings
     file = settings_file(desk.env)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from hean.desk.paper import Paper, PlainPaper, RichPaper
 from hean.desk.schemas import SCHEMAS
 from hean.journal import JournalView
+from hean.places import journal_path
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -72,8 +73,13 @@ class Desk:
 
     @property
     def path(self) -> Path:
-        """The journal's file: as the option says, else as the settings say."""
-        return Path(self.settings.journal.path if self.journal is None else self.journal).expanduser().resolve()
+        """
+        The journal's file: as the option says, else as the settings say.
+
+        Another setting that is wrong stands in nobody's way who only looks.
+        """
+        chosen = journal_path(self.env) if self.journal is None else self.journal
+        return Path(self.settings.journal.path if chosen is None else chosen).expanduser().resolve()
 
     def view(self) -> JournalView:
         """

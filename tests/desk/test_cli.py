@@ -95,8 +95,22 @@ def test_an_unknown_option_is_a_usage_error_with_where_to_look(hean: Hean):
 
 def test_a_wrong_setting_is_a_usage_error_that_names_its_source(tmp_path: Path):
     err = io.StringIO()
-    assert Exit.USAGE == run(["orders"], Desk({"HEAN_ORDERS__MAX_OPEN": "many"}, io.StringIO(), err))
+    assert Exit.USAGE == run(["kill"], Desk({"HEAN_ORDERS__MAX_OPEN": "many"}, io.StringIO(), err))
     assert "HEAN_ORDERS__MAX_OPEN" in err.getvalue()
+
+
+def test_a_wrong_setting_hides_no_order_from_whoever_looks_at_night(journal: Path):
+    env = {"HEAN_JOURNAL__PATH": str(journal), "HEAN_ORDERS__MAX_OPEN": "many"}
+    for verb in ("status", "orders", "signals"):
+        out = io.StringIO()
+        assert Exit.DONE == run([verb, "-o", "json"], Desk(env, out, io.StringIO()))
+        assert json.loads(out.getvalue())["journal"] == str(journal)
+
+
+def test_a_journal_s_path_that_is_none_is_a_usage_error(tmp_path: Path):
+    err = io.StringIO()
+    assert Exit.USAGE == run(["orders"], Desk({"HEAN_JOURNAL__PATH": " "}, io.StringIO(), err))
+    assert "journal.path from environment HEAN_JOURNAL__PATH: expected a path to a file" in err.getvalue()
 
 
 def test_a_missing_journal_is_a_failed_check_and_data_stays_empty(hean: Hean, tmp_path: Path):

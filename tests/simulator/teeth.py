@@ -291,7 +291,7 @@ TEETH: tuple[Tooth, ...] = (
         name="executions_not_in_the_transaction",
         what="the journal does not remember which executions were applied",
         path="hean/actors/scribe.py",
-        old="        executions=(execution_entry(fact.execution, order),) if new and isinstance(fact, Executed) else (),\n",
+        old="        executions=tuple(execution_entry(each.executed, order) for each in taken if each.executed is not None),\n",
         new="        executions=(),\n",
     ),
     Tooth(

@@ -78,6 +78,9 @@ def test_viewers_import_nothing_that_they_do_not_need(journal: Path):
     for code, line, *modules in told:
         assert ("0", line, set()) == (code, line, HEAVY & {module.partition(".")[0] for module in modules})
         assert (line, False) == (line, "hean.router" in modules)
+    for _, line, *modules in told[: lines.index("trace filled") + 1]:
+        # Whole families of values, of which no viewer needs one.
+        assert (line, set()) == (line, {"hean.settings", "hean.core.facts", "hean.core.calls"} & set(modules))
 
 
 def test_an_unknown_verb_is_a_usage_error(hean: Hean):

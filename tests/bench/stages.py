@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import websocket
-from attrs import frozen
+from attrs import evolve, frozen
 
 from hean import Router
 from hean.actors import admission, gateway, order, sockets, stream, trade
@@ -29,7 +29,7 @@ from hean.core import checks, ids
 from hean.journal import Journal
 from tests.bench.clients import client_of
 from tests.bench.exchange import TimedExchange
-from tests.bench.trip import Trip
+from tests.bench.trip import Client, Trip
 
 
 @frozen
@@ -89,6 +89,8 @@ class Tracer:
 
 
 WARM_UP = 50
+LATER = 1_000_000
+SAID_S = 0.3
 
 
 def trace_hean(tracer: Tracer) -> None:
@@ -170,12 +172,12 @@ FILL = (
     ended("parse", says="parse"),
     began("route Executions", says="to the route"),
     ended("route Executions", says="route, tell"),
-    began("handle Executed", says="the order's thread wakes, what it has before the fill"),
-    ended("handle Executed", "apply", says="step of the machine, ledger"),
-    ended("handle Executed", "batch", says="records to JSON"),
-    ended("handle Executed", "commit", says="journal commit"),
-    began("handle Executed", "publish", says="snapshot, registry, log queued"),
-    ended("handle Executed", "publish", says="publish"),
+    began("handle", says="the order's thread wakes, what it has before the fill"),
+    ended("handle", "apply", says="step of the machine, ledger (of all that came together, the last)"),
+    ended("handle", "batch", says="records to JSON"),
+    ended("handle", "commit", says="journal commit"),
+    began("handle", "publish", says="snapshot, registry, log queued"),
+    ended("handle", "publish", says="publish"),
     Mark(HANDLER, False, "= the callbacks' thread wakes, the handler runs"),
 )
 
@@ -200,11 +202,44 @@ def stages(entry: str, orders: int, pause_s: float) -> str:
                 exchange.stamps()
                 tracer.spans.clear()
                 trips = client.one_by_one(WARM_UP, orders, pause_s)
-                return report(tracer, trips, exchange.stamps())
+                told = report(tracer, trips, exchange.stamps())
+                # What follows is counted without a stamp in its way.
+                tracer.close()
+                for number, most in enumerate((1, 50), start=1):
+                    time.sleep(client.rest_s)
+                    told += _by_thread(client, number * LATER, orders, most)
+                return told
             finally:
                 client.stop()
     finally:
         tracer.close()
+
+
+def _by_thread(client: Client, first: int, orders: int, most: int) -> str:
+    before = _cpu_s()
+    client.in_flight(first, orders, most)
+    # What is said to the log comes a moment later.
+    time.sleep(SAID_S)
+    spent: dict[str, float] = {}
+    for (name, ident), cpu_s in _cpu_s().items():
+        spent[name] = spent.get(name, 0.0) + cpu_s - before.get((name, ident), 0.0)
+    lines = ["", "", f"{most} in flight: µs of processor time for an order, by kind of thread"]
+    lines += [
+        f"  {cpu_s / orders * 1e6:7.0f}  {name}" for name, cpu_s in sorted(spent.items(), key=lambda item: -item[1])
+    ]
+    return "\n".join(lines)
+
+
+def _cpu_s() -> dict[tuple[str, int], float]:
+    """Processor time of each thread that lives, by its name without number; one that ends meanwhile is left out."""
+    found = {}
+    for thread in threading.enumerate():
+        try:
+            cpu_s = time.clock_gettime(time.pthread_getcpuclockid(thread.ident or 0))
+        except OSError:
+            continue
+        found[thread.name.rstrip("-0123456789"), thread.ident or 0] = cpu_s
+    return found
 
 
 def report(tracer: Tracer, trips: Iterable[Trip], stamps: dict[str, dict[str, int]]) -> str:
@@ -244,13 +279,19 @@ def report(tracer: Tracer, trips: Iterable[Trip], stamps: dict[str, dict[str, in
 
 
 def _of_fill(spans: list[Span], left_ns: int) -> list[Span]:
-    """The calls that took the fill's frame, without those that took the frames round it."""
+    """The calls that took the fill's frame and the fill, without those that took what came round them."""
     route = next((span for span in spans if span.path == ("route Executions",) and span.began_ns > left_ns), None)
-    if route is None:
+    told = [span for span in spans if span.path[0].startswith("handle") and span.path[1:] == ("publish",)]
+    if route is None or not told:
         return []
     reader = [span for span in spans if span.thread == route.thread and span.ended_ns <= route.began_ns]
-    newest = [[span for span in reader if span.path == (name,)][-1:] for name in ("read", "parse")]
-    return [*newest[0], *newest[1], *(span for span in spans if span.path[0] not in {"read", "parse"})]
+    found = [[span for span in reader if span.path == (name,)][-1:] for name in ("read", "parse")]
+    # What publishes last before the strategy has it: the fill may have been taken in together with other facts.
+    own = [span for span in spans if span.thread == told[-1].thread and span.path[0] == told[-1].path[0]]
+    begin = max(span.began_ns for span in own if len(span.path) == 1 and span.began_ns <= told[-1].began_ns)
+    newest = {span.path: span for span in own if span.began_ns >= begin}
+    taken = [evolve(span, path=("handle", *span.path[1:])) for span in newest.values()]
+    return [*found[0], *found[1], route, *taken]
 
 
 def _walk(rows: dict[str, list[float]], marks: tuple[Mark, ...], start_ns: int, spans: list[Span]) -> None:

@@ -13,6 +13,12 @@ from tests.desk.conftest import WAIT_S, Hean, hean_in, resting, signal
 from tests.exchange import LoopbackExchange
 
 
+@pytest.fixture(autouse=True)
+def _looks_follow_each_other_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On loopback nothing is on its way for long."""
+    monkeypatch.setattr("hean.desk.sides._AGAIN_S", 0.05)
+
+
 @pytest.fixture
 def desk(router_env: dict[str, str]) -> Hean:
     return hean_in(router_env)

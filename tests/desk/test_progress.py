@@ -13,7 +13,7 @@ from hean.desk.cli import run
 from hean.desk.desk import Desk
 from hean.journal import JournalView
 from tests.conftest import Routers
-from tests.desk.conftest import Strategy, Terminal, hean_in
+from tests.desk.conftest import Hean, Strategy, Terminal, hean_in
 from tests.exchange import LoopbackExchange
 
 QUICK = {"HEAN_BYBIT__RECV_WINDOW_MS": "500"}
@@ -38,9 +38,14 @@ def test_whoever_waits_at_a_terminal_is_told_for_what(router: Routers, router_en
     for line, told in SLOW.items():
         shown = err_of(line, router_env | QUICK, Terminal())
         assert (line, True) == (line, told in shown)
-        # An object that is asked for is for a program, wherever it looks.
-        assert (line, False) == (line, told in err_of(f"{line} -o json", router_env | QUICK, Terminal()))
-        assert (line, False) == (line, told in err_of(line, router_env | QUICK, io.StringIO()))
+
+
+def test_a_program_and_a_file_are_told_nothing(hean: Hean, journal: Path):
+    env = {"HEAN_JOURNAL__PATH": str(journal)}
+    assert "replaying" in err_of("replay", env, Terminal())
+    # An object that is asked for is for a program, wherever its errors go.
+    assert "" == err_of("replay -o json", env, Terminal())
+    assert "" == err_of("replay", env, io.StringIO())
 
 
 def test_who_waits_for_a_router_is_told_for_which(strategy: Strategy, router_env: dict[str, str]):

@@ -68,6 +68,45 @@ def test_s18_live_frames_of_the_catch_up_are_kept_and_do_not_overwrite_it(plain_
         world.assert_books_equal(router)
 
 
+def test_s18_order_that_another_hand_ended_meanwhile_is_looked_up_and_nobody_is_alarmed(plain_world: World) -> None:
+    world = plain_world
+    with world.router(reconcile__orders_s=600, reconcile__positions_s=600) as router:
+        ended = router.submit(resting("ended"))
+        stays = router.submit(resting("stays"))
+        for ticket in (ended, stays):
+            ticket.wait_for(OrderState.ACKNOWLEDGED, WAIT_S)
+        world.exchange.fault("cut_private", args=DOWN)
+        await_event(router, EventType.STATUS, reason="stream_BACKING_OFF")
+        world.cancel_by_hand(ended)
+        world.exchange.clear_faults()
+        # That the list leaves it out is a reason to ask, and no proof.
+        assert OrderState.CANCELLED == ended.wait(WAIT_S).outcome
+        assert OrderState.ACKNOWLEDGED == stays.state
+        assert (True, ()) == (router.reconcile().equal, router.reconcile().found)
+        assert EventType.RECONCILIATION_ALERT not in {event.type for event in router.events(0)}
+
+
+def test_s18_fill_after_its_list_was_read_waits_for_the_end_of_the_catch_up(plain_world: World) -> None:
+    world = plain_world
+    exchange = world.exchange
+    with world.router(reconcile__orders_s=600, reconcile__positions_s=600) as router:
+        exchange.market("BTCUSDT", bid="95000", ask="95001")
+        ticket = router.submit(resting("late", price="94900"))
+        ticket.wait_for(OrderState.ACKNOWLEDGED, WAIT_S)
+        exchange.fault("cut_private")
+        # The last question of the catch-up; that of linear executions is answered before.
+        exchange.fault("delay_reply", {"endpoint": "execution/list", "category": "inverse"}, args={"ms": 700})
+        until(lambda: world.fired("delay_reply"))
+        exchange.market("BTCUSDT", trade={"price": "94900", "qty": "0.001"})
+        session = until(lambda: (now := router._context.sessions["private"]).buffered >= 2 and now)
+        assert ("CATCHING_UP", OrderState.ACKNOWLEDGED) == (session.state, ticket.state)
+        assert OrderState.FILLED == ticket.wait(WAIT_S).outcome
+        assert (True, ()) == (router.reconcile().equal, router.reconcile().found)
+        # The frame that waited told of it, and no comparison had to.
+        assert EventType.RECONCILIATION_ALERT not in {event.type for event in router.events(0)}
+        world.assert_books_equal(router)
+
+
 def test_s18_answer_for_a_connection_that_is_gone_does_not_disturb_the_next(plain_world: World) -> None:
     world = plain_world
     exchange = world.exchange

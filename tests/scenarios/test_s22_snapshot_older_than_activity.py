@@ -94,3 +94,18 @@ def test_s22_difference_counts_when_seen_twice_and_goes_when_it_is_gone(plain_wo
         assert OrderState.FILLED == router.submit(signal("thawed")).wait(WAIT_S).outcome
         assert (True, ()) == (router.reconcile().equal, router.reconcile().found)
         world.assert_books_equal(router)
+
+
+def test_s22_difference_that_one_picture_shows_is_told_to_nobody(plain_world: World) -> None:
+    world = plain_world
+    with world.router(reconcile__orders_s=600, reconcile__positions_s=600, reconcile__confirm_s=0.1) as router:
+        router.submit(signal("in")).wait(WAIT_S)
+        stays = router.submit(resting("stays"))
+        stays.wait_for(OrderState.ACKNOWLEDGED, WAIT_S)
+        world.exchange.fault("partial_page", {"endpoint": "order/realtime", "category": "linear"}, args={"rows": 0})
+        report = router.reconcile()
+        assert (True, (), 2) == (report.equal, report.found, report.looks)
+        assert 1 == world.fired("partial_page")
+        assert ([], OrderState.ACKNOWLEDGED) == (alerts(router), stays.state)
+        # Nobody is kept from trading because of it.
+        assert OrderState.FILLED == router.submit(signal("goes on")).wait(WAIT_S).outcome

@@ -213,7 +213,11 @@ class Router:
         Turn a signal into an order, once.
 
         The same signal again, here or after a restart, gives a ticket of the same order. A signal that is refused
-        gives a ticket in state DENIED with `deny_reason`; a denial is final for its signal.
+        gives a ticket in state DENIED with `deny_reason`; a denial is final for its signal. Returns at once, whatever
+        the exchange does: the ticket tells what comes of it.
+
+        Args:
+            signal: numbers as str or Decimal; a float is denied. Quantity in the base coin.
 
         Raises:
             RouterStopped: the router is not running; nothing was sent.
@@ -261,11 +265,23 @@ class Router:
             order: its order_link_id or order_id; an attached take profit or stop loss has only the latter.
             who: for the journal.
             why: for the journal.
+
+        Raises:
+            RouterStopped: the router is not running; nothing was sent.
         """
         return self._commands().cancel(order, CancelAsked(who=who, why=why))
 
     def amend(self, order: str, **changes: object) -> Decision:
-        """Ask for a change of one order, named by its order_link_id or order_id; see `Ticket.amend`."""
+        """
+        Ask for a change of one order; returns at once with what was decided.
+
+        Args:
+            order: its order_link_id or order_id.
+            changes: as of `Ticket.amend`.
+
+        Raises:
+            RouterStopped: the router is not running; nothing was sent.
+        """
         return self._commands().amend(order, **changes)
 
     def cancel_all(self, symbol: str | None = None, *, who: str = "strategy", why: str = "") -> dict[str, Decision]:
@@ -273,6 +289,14 @@ class Router:
         Ask for the end of every open order, of one symbol or of all; what was decided, by order_link_id.
 
         What protects a position, attached take profits and stop losses, stays.
+
+        Args:
+            symbol: of all categories; None for every one.
+            who: for the journal.
+            why: for the journal.
+
+        Raises:
+            RouterStopped: the router is not running; nothing was sent.
         """
         return self._commands().cancel_all(symbol, CancelAsked(who=who, why=why))
 
@@ -285,6 +309,12 @@ class Router:
             verdict: "cancelled", "rejected" or "settled".
             who: for the journal.
             why: for the journal.
+
+        Returns:
+            denied, with the reason, where evidence can still settle it.
+
+        Raises:
+            RouterStopped: the router is not running; nothing has changed.
         """
         return self._commands().resolve(order, Resolved(verdict=verdict, who=who, why=why))
 
@@ -295,11 +325,32 @@ class Router:
     # Events.
 
     def events(self, timeout_s: float | None = None) -> Iterator[Event]:
-        """Events since the router's start, oldest first; ends after `timeout_s` without one."""
+        """
+        Events since the router's start, oldest first, and then those that come.
+
+        Each iterator has its own place. One that falls behind `events.buffer` gets an ERROR event that says how many
+        it lost; the journal has them all.
+
+        Args:
+            timeout_s: ends after this long without an event, in seconds; 0 for those that are there, None for ever,
+                which is until the router stops.
+
+        Raises:
+            RouterStopped: the router was never started.
+        """
         return self._started_context().bus.read(timeout_s)
 
     def subscribe(self, type_: EventType, handler: Callable[[Event], object]) -> None:
-        """Call `handler` for each event of that type from now on, on its own thread; one that raises hurts nobody."""
+        """
+        Call `handler` for each event of that type from now on.
+
+        Args:
+            type_: of the events.
+            handler: runs on a thread of its own, one event after the other; one that raises is logged and hurts nobody.
+
+        Raises:
+            RouterStopped: the router was never started.
+        """
         self._started_context().bus.subscribe(type_, handler)
 
     def trace(self, order: str) -> list[str]:
@@ -329,14 +380,33 @@ class Router:
     # The brakes.
 
     def halt(self, why: str, *, who: str = "strategy") -> None:
-        """No more creates until `resume`; open orders stay, cancels pass."""
+        """
+        No more creates until `resume`, across restarts; open orders stay, cancels pass.
+
+        Holds for the next `submit` of any thread when this returns.
+
+        Args:
+            why: told to whoever is denied, and journalled.
+            who: for the journal.
+
+        Raises:
+            RouterStopped: the router is not running; nothing has changed.
+        """
         self._require_running()
         # At once for this thread's next submit; the supervisor journals it and tells the orders.
         self._context.gate.halted_why = f"{why} ({who})"
         self._context.to.gateway.tell(HaltAsked(who=who, why=why))
 
     def resume(self, *, who: str = "strategy") -> None:
-        """Take signals again."""
+        """
+        Take signals again, after a halt and after what froze a symbol.
+
+        Args:
+            who: for the journal.
+
+        Raises:
+            RouterStopped: the router is not running; nothing has changed.
+        """
         self._require_running()
         self._context.to.gateway.ask(ResumeAsked(who=who), DECISION_S)
 
@@ -385,21 +455,37 @@ class Router:
 
     def set_leverage(self, symbol: str, leverage: str, category: Category = Category.LINEAR) -> None:
         """
-        Set the leverage of one symbol, both sides.
+        Set the leverage of one symbol, both sides; one that is set already is no error.
+
+        Args:
+            symbol: e.g. BTCUSDT.
+            leverage: as text, e.g. "5"; between 1 and what the symbol's risk limit allows.
+            category: linear or inverse.
 
         Raises:
-            OrderRejected: the exchange refused.
-            RemoteError: no answer, or an odd one.
+            OrderRejected: the exchange refused; nothing has changed.
+            RemoteError: no answer within twice `bybit.reply_timeout_s`, or an odd one; look at the account.
+            RouterStopped: the router is not running; nothing was sent.
+
+        Source: Bybit V5 docs, position/set-leverage.
         """
         self._set(SetLeverage(category=category, symbol=symbol, leverage=leverage))
 
     def switch_mode(self, symbol: str, mode: int, category: Category = Category.LINEAR) -> None:
         """
-        Switch the position mode of one symbol: 0 one-way, 3 hedge.
+        Switch the position mode of one symbol; one that is on already is no error.
+
+        Args:
+            symbol: e.g. BTCUSDT.
+            mode: 0 one-way, 3 hedge.
+            category: linear or inverse.
 
         Raises:
-            OrderRejected: the exchange refused; there may be open orders or a position.
-            RemoteError: no answer, or an odd one.
+            OrderRejected: the exchange refused; there may be open orders or a position. Nothing has changed.
+            RemoteError: no answer within twice `bybit.reply_timeout_s`, or an odd one; look at the account.
+            RouterStopped: the router is not running; nothing was sent.
+
+        Source: Bybit V5 docs, position/position-mode.
         """
         self._set(SwitchMode(category=category, symbol=symbol, mode=mode))
 

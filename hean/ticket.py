@@ -75,16 +75,36 @@ class Ticket:
         return self._cell.snapshot
 
     def wait(self, timeout_s: float | None = None) -> OrderSnapshot:
-        """The snapshot when the order is settled (CLOSED or DENIED), or the newest at the time-out; never raises."""
+        """
+        Wait until the order is settled: CLOSED or DENIED.
+
+        Args:
+            timeout_s: in seconds; None waits as long as the router runs.
+
+        Returns:
+            the snapshot then, or the newest at the time-out; look at `settled`. Never raises for either.
+        """
         return self._cell.wait(lambda snapshot: snapshot.settled, timeout_s)
 
     def wait_for(self, state: OrderState, timeout_s: float | None = None) -> OrderSnapshot:
-        """The snapshot when `state` is reached or passed, or the newest at the time-out; never raises."""
+        """
+        Wait until a state is reached or passed, as FILLED passes ACKNOWLEDGED.
+
+        Args:
+            state: to be reached.
+            timeout_s: in seconds; None waits as long as the router runs.
+
+        Returns:
+            the snapshot then, or the newest at the time-out. Never raises for either.
+        """
         return self._cell.wait(lambda snapshot: _RANK[snapshot.state] >= _RANK[state], timeout_s)
 
     def cancel(self, why: str = "") -> Decision:
         """
         Ask for the order's end; returns at once with what was decided.
+
+        Args:
+            why: for the journal.
 
         Raises:
             RouterStopped: nothing was sent.

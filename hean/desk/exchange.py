@@ -56,7 +56,13 @@ class Exchange:
         return "loopback" if self.endpoints.loopback else "testnet"
 
     def perform(self, call: Call, timeout_s: float | None = None) -> Reply:
-        """One call; where the exchange refuses our time, it is asked for its own and the call is made once more."""
+        """
+        One call; where the exchange refuses our time, it is asked for its own and the call is made once more.
+
+        Args:
+            call: what to do.
+            timeout_s: bound of each try in seconds; None for `bybit.reply_timeout_s`.
+        """
         reply = self._client.perform(call, timeout_s=timeout_s)
         if reply.verdict.ret_code == _TIMESTAMP_REFUSED:
             # Not executed, so nothing is done twice.
@@ -72,7 +78,7 @@ class Exchange:
         return reply
 
     def asker(self, timeout_s: float) -> Asker:
-        """One who asks until he is answered, for so long; see there for what is raised."""
+        """One who asks until he is answered, for so many seconds; see there for what is raised."""
         from hean.setup import Asker  # noqa: PLC0415 - the kill switch asks in its own way
 
         return Asker(

@@ -53,7 +53,7 @@ class Deferred:
         return self._waiting.qsize()
 
     def stop(self, timeout_s: float) -> bool:
-        """Say all that is queued and end the thread; whether that was done in time."""
+        """Say all that is queued and end the thread; whether that was done within so many seconds."""
         self._stopping.set()
         self._waiting.put(None)
         if self._thread is None:

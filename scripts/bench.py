@@ -14,12 +14,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from attrs import asdict
 
@@ -28,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from hean import Router, Side, Signal
 from tests.bench import busy as busy_strategy
 from tests.bench import live as many_live
+from tests.bench import readme
 from tests.bench import restart as long_past
 from tests.bench.clients import CLIENTS, OURS
 from tests.bench.exchange import TimedExchange
@@ -38,6 +41,7 @@ from tests.bench.table import show, show_targets
 from tests.bench.turns import Turns, installed
 from tests.exchange import LoopbackExchange
 
+ROOT = Path(__file__).resolve().parent.parent
 DESK_MS = 150
 """What a person at a terminal does not notice as waiting; on an idle machine."""
 
@@ -72,7 +76,7 @@ def desk(rounds: int) -> int:
     return 0 if slowest <= DESK_MS else 1
 
 
-def trips(options: argparse.Namespace, found: dict[str, object]) -> list[Target]:
+def trips(options: argparse.Namespace, found: dict[str, Any]) -> list[Target]:
     """An order's way, and many on the way at once."""
     names = []
     for name in CLIENTS:
@@ -93,10 +97,11 @@ def trips(options: argparse.Namespace, found: dict[str, object]) -> list[Target]
             turns.round(figures, turn, orders=options.orders, in_flight=options.in_flight, pause_s=pause_s)
     print(show(figures))
     found["trips"] = figures.as_json()
+    found |= {"rounds": options.rounds, "orders": options.orders, "pause_ms": options.pause_ms}
     return targets(figures)
 
 
-def live(options: argparse.Namespace, found: dict[str, object]) -> list[Target]:
+def live(options: argparse.Namespace, found: dict[str, Any]) -> list[Target]:
     """What many live orders cost."""
     with tempfile.TemporaryDirectory() as scratch:
         levels = many_live.many(
@@ -112,7 +117,7 @@ def live(options: argparse.Namespace, found: dict[str, object]) -> list[Target]:
     return many_live.targets(levels)
 
 
-def busy(options: argparse.Namespace, found: dict[str, object]) -> list[Target]:
+def busy(options: argparse.Namespace, found: dict[str, Any]) -> list[Target]:
     """What a strategy that computes in the same process does to it; nothing to be reached."""
     with tempfile.TemporaryDirectory() as scratch:
         cases = busy_strategy.busy(
@@ -123,7 +128,7 @@ def busy(options: argparse.Namespace, found: dict[str, object]) -> list[Target]:
     return []
 
 
-def restart(options: argparse.Namespace, found: dict[str, object]) -> list[Target]:
+def restart(options: argparse.Namespace, found: dict[str, Any]) -> list[Target]:
     """How soon a router with a long past is LIVE."""
     with tempfile.TemporaryDirectory() as scratch:
         seen = long_past.restart(options.past, options.rounds, Path(scratch))
@@ -142,6 +147,8 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", choices=list(CLIENTS), help="clients by name")
     parser.add_argument("--python", nargs="*", default=[], metavar="NAME=PATH", help="a peer's own interpreter")
     parser.add_argument("--json", type=Path, help="where to write what was found")
+    parser.add_argument("--from", dest="read", type=Path, metavar="JSON", help="begin with what an earlier run found")
+    parser.add_argument("--readme", action="store_true", help="put it into README.md, with its picture")
     parser.add_argument("--svg", type=Path, help="where to draw it")
     parser.add_argument("--live", action="store_true", help="what thousands of live orders cost")
     parser.add_argument("--levels", type=int, nargs="*", default=[10, 1_000, 5_000, 10_000], help="of live orders")
@@ -160,21 +167,35 @@ def main() -> int:
             if not options.only or entry in options.only:
                 print(f"{entry}\n{stages(entry, options.orders, options.pause_ms / 1000)}\n")
         return 0
-    found: dict[str, object] = {"rounds": options.rounds, "orders": options.orders, "pause_ms": options.pause_ms}
+    found: dict[str, Any] = json.loads(options.read.read_text()) if options.read else {}
     asked = [part for part in (live, restart, busy) if options.all or getattr(options, part.__name__)]
-    parts = [trips, *asked] if options.all or not asked else asked
-    reached = []
+    parts = [trips, *asked] if options.all or not (asked or options.read) else asked
     for part in parts:
-        reached += part(options, found)
-        print()
-    if reached:
-        print(show_targets(reached))
+        reached = part(options, found)
+        if reached:
+            print(f"\n{show_targets(reached)}\n")
+        told = [asdict(target) | {"verdict": target.verdict()} for target in reached]
+        found.setdefault("targets", {})[part.__name__] = told
+        found |= {"commit": _commit(), "machine": _machine()}
+    # Through JSON, so that what was read and what was measured are alike.
+    text = json.dumps(found, indent=1)
+    found = json.loads(text)
     if options.json:
-        options.json.write_text(json.dumps(found, indent=1))
+        options.json.write_text(text)
     if options.svg and "trips" in found:
-        # Through JSON, so that a picture can be drawn from a file as well.
-        options.svg.write_text(plot(json.loads(json.dumps(found["trips"]))))
+        options.svg.write_text(plot(found["trips"]))
+    if options.readme and "trips" in found:
+        readme.write(found, ROOT)
     return 0
+
+
+def _commit() -> str:
+    asked = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, check=False)
+    return asked.stdout.decode().strip() or "no commit"
+
+
+def _machine() -> str:
+    return f"{os.cpu_count()} cores, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f}"
 
 
 if __name__ == "__main__":

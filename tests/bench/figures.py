@@ -79,10 +79,10 @@ class Figures:
         return [span for spans in self.spans.get(client, {}).get(measure, []) for span in spans]
 
     def best(self, values: Callable[[str], list[float]], *, most: bool = False) -> str:
-        """The peer that is best by the median of its rounds; "" where none was measured."""
+        """The peer that is best by the median of its rounds; "the best peer" where none was measured."""
         measured = {peer: statistics.median(found) for peer in PEERS if (found := values(peer))}
         if not measured:
-            return ""
+            return "the best peer"
         return (max if most else min)(measured, key=lambda peer: measured[peer])
 
     def as_json(self) -> dict[str, object]:
@@ -149,7 +149,8 @@ def targets(figures: Figures) -> list[Target]:
     def rate(in_flight: int) -> Target:
         best = figures.best(lambda peer: figures.rates.get(peer, {}).get(in_flight, []), most=True)
         mine = figures.rates.get("hean ws", {}).get(in_flight, [])
-        found = paired(mine, figures.rates[best][in_flight]) if mine and best else None
+        theirs = figures.rates.get(best, {}).get(in_flight, [])
+        found = paired(mine, theirs) if mine and theirs else None
         reach, beyond = {50: (1.4, 2.5), 500: (1.25, 2.0)}.get(in_flight, (None, None))
         return Target(f"round trips/s, {in_flight} in flight, of {best}'s", found, reach, beyond, more=True)
 

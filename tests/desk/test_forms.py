@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import platform
 from collections.abc import Iterator
@@ -13,10 +14,11 @@ import pytest
 from attrs import frozen
 
 from hean import OrderState, Router
-from hean.desk.cli import VERBS
+from hean.desk.cli import VERBS, run
+from hean.desk.desk import Desk
 from hean.desk.schemas import SCHEMAS
 from tests.conftest import env_of
-from tests.desk.conftest import WAIT_S, Hean, hean_in, resting, signal
+from tests.desk.conftest import WAIT_S, Hean, Terminal, hean_in, resting, signal
 from tests.exchange import LoopbackExchange
 
 QUICK = {"HEAN_BYBIT__RECV_WINDOW_MS": "500"}
@@ -58,8 +60,16 @@ RUNNING = [
 ]
 
 
+@frozen
+class Running:
+    """A router that runs, its environment, and a command line there."""
+
+    env: dict[str, str]
+    hean: Hean
+
+
 @pytest.fixture
-def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hean]:
+def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
     monkeypatch.chdir(tmp_path)
     asked = {"strategy_id": "trend", "signal_id": "new", "symbol": "BTCUSDT", "side": "Buy", "qty": "0.001"}
     (tmp_path / "signal.json").write_text(json.dumps(asked))
@@ -69,7 +79,7 @@ def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hean]:
             router.submit(signal("filled", qty="0.003")).wait(WAIT_S)
             router.submit(resting("open")).wait_for(OrderState.ACKNOWLEDGED, WAIT_S)
             router.submit(signal("denied", qty="0.0015"))
-            yield hean_in(env | QUICK)
+            yield Running(env | QUICK, hean_in(env | QUICK))
 
 
 def shaped(data: Any, name: str, *, whole: bool) -> None:
@@ -79,9 +89,9 @@ def shaped(data: Any, name: str, *, whole: bool) -> None:
 
 
 @pytest.mark.parametrize("form", ["text", "json", "jsonl"])
-def test_every_verb_in_every_form(form: str, running: Hean):
+def test_every_verb_in_every_form(form: str, running: Running):
     for case in RUNNING:
-        ran = running("-o", form, *case.line.split())
+        ran = running.hean("-o", form, *case.line.split())
         assert (case.line, case.code) == (case.line, ran.code), ran.err
         # stdout is data, plain in a pipe.
         assert "\x1b" not in ran.out
@@ -99,6 +109,19 @@ def test_every_verb_in_every_form(form: str, running: Hean):
                 shaped(row, case.rows or row["schema"], whole=False)
         if case.rows and form != "text":
             assert (case.line, True) == (case.line, bool(ran.data["rows"] if form == "json" else ran.rows[1:]))
+
+
+# Text of another kind: a machine's source, a shell's script, addresses and paths that no width bounds.
+UNBOUNDED = {"diagram", "completion"}
+
+
+def test_every_verb_fits_80_columns_on_a_terminal(running: Running):
+    for case in RUNNING:
+        if case.line.split()[0] in UNBOUNDED:
+            continue
+        out = Terminal()
+        assert case.code == run(case.line.split(), Desk(running.env | {"COLUMNS": "80"}, out, io.StringIO()))
+        assert (case.line, []) == (case.line, [line for line in out.text.splitlines() if len(line) > 80])
 
 
 def test_the_table_has_every_verb():

@@ -22,12 +22,24 @@ from hean.core.facts import (
     Timer,
 )
 from hean.core.record import Order
-from hean.core.types import Amend, Category, EventType, ExecType, OrderState, OrderStatus, OrderType, Side, TimeInForce
+from hean.core.types import (
+    Amend,
+    Category,
+    EventType,
+    ExecType,
+    OrderId,
+    OrderState,
+    OrderStatus,
+    OrderType,
+    Side,
+    TimeInForce,
+)
 from tests.core.orders import (
     ACCEPTED,
     AMEND,
     FULL,
     NEW,
+    ORDER_ID,
     PART,
     POLICY,
     REQUEST,
@@ -328,6 +340,13 @@ def test_rejected_row_that_lags_behind_our_fills_is_a_cancel_with_fills():
 def test_acceptance_after_the_exchange_rejected_the_order_is_no_contradiction():
     made = life(SENT, shown(OrderStatus.REJECTED), ACCEPTED)
     assert (OrderState.REJECTED, 0, 0) == (made.state, made.told(EventType.ERROR), made.wanted(QueryOrder))
+
+
+def test_id_that_the_rejected_row_left_out_is_learnt_from_the_reply():
+    made = life(SENT, shown(OrderStatus.REJECTED, order_id=OrderId("")))
+    assert made.order.order_id is None
+    made.take(ACCEPTED)
+    assert (OrderState.REJECTED, ORDER_ID) == (made.state, made.order.order_id)
 
 
 def test_acceptance_of_an_order_we_hold_for_refused_is_a_contradiction():

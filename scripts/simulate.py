@@ -3,6 +3,7 @@ The simulator: the whole router in virtual time, from seeds.
 
     simulate.py --seeds 1000                 play seeds 0 .. 999
     simulate.py --seeds 1000 --state FILE    go on where FILE says, and add up
+    simulate.py --seeds 100 --heads          print the head of each journal's chain, to compare Pythons
     simulate.py --seed 7                     tell the story of one seed
     simulate.py --seed 7 --shrink            find the fewest actions that break the same law
     simulate.py --seed 7 --only 0,3          play these actions of its plan alone
@@ -36,7 +37,10 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--stop", action="store_true", help="stop at the first violation")
     parser.add_argument("--coverage", action="store_true", help="print what was never reached")
+    parser.add_argument("--heads", action="store_true", help="print each seed's newest hash, and nothing else")
     args = parser.parse_args()
+    if args.heads:
+        return heads(args.first, args.seeds)
     if args.seed is not None:
         return one(args.seed, args.only, smaller=args.shrink)
     return many(args)
@@ -72,6 +76,16 @@ def one(seed: int, only: str | None, *, smaller: bool) -> int:
         return 0
     print(f"BROKEN {played.broken.law}: {played.broken.why}")
     return 1
+
+
+def heads(first: int, count: int) -> int:
+    """Print what each journal ends with: the same in every Python, whatever its hash seed."""
+    broken = False
+    for seed in range(first, first + count):
+        played = play(plan_of(seed))
+        broken |= played.broken is not None
+        print(seed, played.head, flush=True)
+    return int(broken)
 
 
 def as_test(plan: Plan) -> str:

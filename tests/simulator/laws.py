@@ -175,6 +175,8 @@ class Laws:
                 self._fact(record.order_link_id, orjson.loads(record.body))
             elif record.kind == "quarantine":
                 self._spoiled += 1
+            elif record.kind == "event" and '"ORDER_AMENDED"' in record.body:
+                self.amended.add(record.order_link_id)
             elif record.kind == "event" and '"KILLSWITCH_' in record.body:
                 self.halted = orjson.loads(record.body)["type"] == EventType.KILLSWITCH_TRIGGERED
         for entry in batch.executions:
@@ -336,8 +338,6 @@ class Laws:
                 excused = event.reason == "duplicate_id" or self.world.power_cut
                 if not excused and self.their_order(link_id) is not None:
                     self.fail("events_agree_with_books", f"RISK_BLOCKED {link_id}: the exchange has it")
-            case EventType.ORDER_AMENDED:
-                self.amended.add(link_id)
             case EventType.ERROR if event.reason == "overfill":
                 theirs = self.their_order(link_id)
                 if theirs is None or self.their_sum(link_id) <= theirs.qty:

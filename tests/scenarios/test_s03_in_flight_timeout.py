@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import pytest
 
-from hean import EventType, OrderState
+from hean import EventType, OrderState, Ticket
+from hean.core.doubt import MISSES_FOR_PROOF
 from hean.core.types import Source
-from tests.scenarios.world import WAIT_S, World, await_event, signal, types_of, until
+from tests.scenarios.world import VISIBLE_MS, WAIT_S, World, await_event, signal, types_of, until
 
 QUERIES = ("order/realtime", "order/history", "execution/list")
 
@@ -45,13 +46,24 @@ def test_s03_late_fill_ends_the_timeout_and_nothing_else_does(empty: bool, world
     assert 1 == len(world.orders())
 
 
+def unanswered(world: World, ticket: Ticket) -> list[int]:
+    """When executions of that order were asked for, once an absence could have been seen."""
+    sent = [create["time"] for create in world.creates(ticket.order_link_id)]
+    return [
+        row["time"]
+        for row in world.exchange.requests()
+        if (row.get("endpoint"), row["orderLinkId"]) == ("execution/list", ticket.order_link_id)
+        and row["time"] > sent[0] + VISIBLE_MS
+    ]
+
+
 def test_s03_a_failed_query_is_never_taken_for_an_absence(world: World) -> None:
     with world.router() as router:
         world.exchange.fault("error", {"endpoint": "execution/list"}, count=None, args={"ret_code": 10016})
         world.exchange.fault("lose_request", world.create)
         ticket = router.submit(signal("incomplete"))
         # Realtime and history say "nothing", again and again and past the visibility delay; executions do not answer.
-        until(lambda: world.fired("error") >= 12)
+        until(lambda: len(unanswered(world, ticket)) > MISSES_FOR_PROOF)
         assert (OrderState.TIMEOUT, 1) == (ticket.state, ticket.snapshot().attempts)
         assert 1 == len(world.creates(ticket.order_link_id))
         world.exchange.clear_faults()

@@ -106,6 +106,10 @@ def test_s24_ban_is_sat_out_in_silence_and_left_by_a_probe(world: World) -> None
         world.exchange.fault("ban", args={"s": ban_s})
         banned = await_event(router, EventType.STATUS, reason="breaker_all_OPEN")
         assert "IP ban" in banned.detail
+        # Not a word over the streams either.
+        await_event(router, EventType.STATUS, reason="stream_STOPPED")
+        if world.settings.get("bybit__entry") == "ws":
+            await_event(router, EventType.STATUS, reason="trade_STOPPED")
         during = router.submit(signal("during the ban"))
         assert OrderState.DENIED == during.state
         assert during.snapshot().deny_reason in {DenyReason.BREAKER_OPEN, DenyReason.NOT_LIVE}

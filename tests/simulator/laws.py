@@ -173,10 +173,10 @@ class Laws:
         for record in batch.records:
             if record.kind == "fact":
                 self._fact(record.order_link_id, orjson.loads(record.body))
+                if '"ORDER_AMENDED"' in record.body:
+                    self.amended.add(record.order_link_id)
             elif record.kind == "quarantine":
                 self._spoiled += 1
-            elif record.kind == "event" and '"ORDER_AMENDED"' in record.body:
-                self.amended.add(record.order_link_id)
             elif record.kind == "event" and '"KILLSWITCH_' in record.body:
                 self.halted = orjson.loads(record.body)["type"] == EventType.KILLSWITCH_TRIGGERED
         for entry in batch.executions:

@@ -558,6 +558,19 @@ def test_a_viewer_needs_a_journal(path: Path) -> None:
         Journal.read(path)
 
 
+def test_the_newest_orders_are_listed_without_the_others(journal: Journal) -> None:
+    for number in range(5):
+        symbol = "ETHUSDT" if number % 2 else "BTCUSDT"
+        order = evolve(ORDER, order_link_id=f"link-{number}", symbol=symbol, updated_ms=number)
+        journal.commit(Batch(at_ms=1, order=order))
+    journal.commit(Batch(at_ms=2, order=evolve(ORDER, order_link_id="link-0", updated_ms=9)))
+    found = [
+        [order.order_link_id[-1] for order in journal.newest_orders(count, **narrow)]
+        for count, narrow in ((9, {}), (2, {}), (0, {}), (2, {"symbol": "BTCUSDT"}), (9, {"since_ms": 3}))
+    ]
+    assert [["0", "1", "2", "3", "4"], ["3", "4"], [], ["2", "4"], ["0", "3", "4"]] == found
+
+
 def test_orders_are_narrowed(journal: Journal) -> None:
     settled = evolve(ORDER, order_link_id="link-0", state="CLOSED", settled=True, symbol="ETHUSDT", updated_ms=50)
     other = evolve(settled, order_link_id="link-2", strategy_id="mean", signal_id="s-2", correlation_id="c-2")

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
 
 from hean.desk.paper import Paper, PlainPaper, RichPaper
 from hean.desk.schemas import SCHEMAS
@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from hean.settings import Settings
 
 Row = dict[str, Any]
+Thing = TypeVar("Thing")
+
+# What takes no longer than this is not worth a word about it.
+_MOMENT_S: Final = 0.5
+_TELL_EVERY: Final = 256
 
 
 class Form(StrEnum):
@@ -155,6 +160,23 @@ class Desk:
             return
         row = shaped("hean.error/1", {"error": text, "hint": hint, "exit_code": int(exit_code)})
         self.talk(json.dumps(row, ensure_ascii=False))
+
+    def counted(self, what: str, things: Iterable[Thing]) -> Iterator[Thing]:
+        """The things, one after the other; tells at a terminal how many that were, once it takes more than a moment."""
+        began_s = time.monotonic()
+        left = iter(things)
+        at = 0
+        for at, thing in enumerate(left, 1):
+            yield thing
+            if at % _TELL_EVERY == 0 and time.monotonic() - began_s > _MOMENT_S:
+                break
+        else:
+            return
+        with self.progress(what) as tell:
+            for number, thing in enumerate(left, at + 1):
+                if number % _TELL_EVERY == 0:
+                    tell(str(number))
+                yield thing
 
     @contextmanager
     def progress(self, what: str) -> Iterator[Callable[[str], None]]:

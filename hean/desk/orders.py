@@ -56,10 +56,13 @@ def orders(
         if unsettled or only_open:
             entries = [entry for entry in view.unsettled_orders() if symbol in {None, entry.symbol}]
             entries = [entry for entry in entries if since_ms is None or entry.updated_ms >= since_ms]
+        elif limit is not None:
+            entries = list(view.newest_orders(limit, symbol=symbol, since_ms=since_ms))
         else:
             entries = list(view.orders(symbol=symbol, since_ms=since_ms))
         entries.sort(key=lambda entry: (entry.submitted_ms, entry.order_link_id))
-        rows = (order_row(entry) for entry in (entries if limit is None or only_open else entries[-limit:]))
+        shown = entries if limit is None or only_open else entries[-limit:]
+        rows = (order_row(entry) for entry in desk.counted("reading", shown))
         chosen = [row for row in rows if row["open"] or not only_open]
         return chosen if limit is None else chosen[-limit:]
 

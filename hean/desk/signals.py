@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import click
@@ -31,28 +32,36 @@ def signals(desk: Desk, denied: bool, since: int | None, limit: int | None) -> i
     """
     since_ms = None if since is None else desk.now_ms() - since
     with desk.view() as view:
-        # Nothing is submitted after its last change.
-        entries = [
+        # Nothing is submitted after its last change, and what was submitted first comes first.
+        entries = (
             entry for entry in view.orders(since_ms=since_ms) if since_ms is None or entry.submitted_ms >= since_ms
-        ]
-        head = _funnel(view, entries) | {"at_ms": desk.now_ms(), "since_ms": since_ms}
-    entries.sort(key=lambda entry: entry.submitted_ms)
-    chosen = [entry for entry in entries if entry.state == "DENIED" or not denied]
-    if limit is None and desk.form is Form.TEXT:
-        limit = _ROWS
-    rows = [_row(entry) for entry in (chosen if limit is None else chosen[len(chosen) - limit :])]
+        )
+        newest: deque[OrderEntry] = deque(maxlen=_ROWS if limit is None and desk.form is Form.TEXT else limit)
+        chosen = 0
+
+        def seen() -> Iterator[OrderEntry]:
+            nonlocal chosen
+            for entry in desk.counted("counting", entries):
+                if entry.state == "DENIED" or not denied:
+                    chosen += 1
+                    newest.append(entry)
+                yield entry
+
+        head = _funnel(view, seen()) | {"at_ms": desk.now_ms(), "since_ms": since_ms}
+    rows = [_row(entry) for entry in newest]
 
     def text(paper: Paper) -> None:
-        _text(paper, head, rows, denied=denied, more=len(chosen) - len(rows))
+        _text(paper, head, rows, denied=denied, more=chosen - len(rows))
 
     desk.show("hean.signals/1", head, [("hean.signal/1", row) for row in rows], text)
     return Exit.DONE
 
 
-def _funnel(view: JournalView, entries: list[OrderEntry]) -> Row:
+def _funnel(view: JournalView, entries: Iterable[OrderEntry]) -> Row:
     counts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     for entry in entries:
+        counts["received"] += 1
         body = orjson.loads(entry.body)
         if entry.state == "DENIED":
             counts["denied"] += 1
@@ -71,7 +80,7 @@ def _funnel(view: JournalView, entries: list[OrderEntry]) -> Row:
     names = ("denied", "sent", "acknowledged", "filled", "part_filled", "rejected", "cancelled", "open", "unknown")
     return {
         "journal": view.path,
-        "received": len(entries),
+        "received": counts["received"],
         "denied_by_reason": dict(reasons.most_common()),
         **{name: counts[name] for name in names},
     }

@@ -99,6 +99,21 @@ class JournalView:
         """Find an order by the exchange's ID."""
         return self._one(OrderEntry, sql.ORDER_BY_ORDER_ID, order_id)
 
+    def newest_orders(
+        self, count: int, *, symbol: str | None = None, since_ms: int | None = None
+    ) -> tuple[OrderEntry, ...]:
+        """
+        List the orders submitted last, the newest of them last, without reading what came before them.
+
+        Args:
+            count: at most so many.
+            symbol: as the exchange spells it; None does not narrow.
+            since_ms: our clock; those that changed at or after it. None does not narrow.
+        """
+        names = sql.names_of(OrderEntry)
+        rows = self._rows(sql.NEWEST_ORDERS, symbol, since_ms, count)
+        return tuple(OrderEntry(**dict(zip(names, row, strict=True))) for row in reversed(rows))
+
     def unsettled_orders(self) -> tuple[OrderEntry, ...]:
         """List the orders that start-up must look at, oldest ID first; settled ones are not touched."""
         return self._all(OrderEntry, sql.UNSETTLED)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,24 @@ def test_a_replay_tells_how_far_it_is(journal: Path, monkeypatch: pytest.MonkeyP
         assert [] == list(Again(view, told.append).run())
         last = view.last_n
     assert f"record 5 of {last}, {500 // last} %" == told[0]
+
+
+def test_what_takes_more_than_a_moment_to_count_is_told(monkeypatch: pytest.MonkeyPatch):
+    desk = Desk({}, io.StringIO(), Terminal())
+    told: list[str] = []
+
+    @contextmanager
+    def progress(self: Desk, what: str) -> Iterator[Callable[[str], None]]:
+        told.append(what)
+        yield told.append
+
+    monkeypatch.setattr(Desk, "progress", progress)
+    many = list(range(1000))
+    assert (many, []) == (list(desk.counted("counting", many)), told)
+    monkeypatch.setattr("hean.desk.desk._MOMENT_S", -1.0)
+    assert many == list(desk.counted("counting", many))
+    assert ["counting", "512", "768"] == told
+    assert [] == list(desk.counted("counting", []))
 
 
 def test_nothing_is_drawn_where_nobody_looks(router_env: dict[str, str], exchange: LoopbackExchange):

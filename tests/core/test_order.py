@@ -57,7 +57,7 @@ from hean.core.facts import (
     WithdrawCreate,
 )
 from hean.core.ledger import Ledger
-from hean.core.order import TABLE, Applied, OrderChart
+from hean.core.order import TABLE, Applied, OrderChart, apply
 from hean.core.order_words import CHECKS, FACTS, STATES
 from hean.core.record import PendingRequest, View
 from hean.core.step import Step
@@ -722,6 +722,11 @@ def test_error_of_an_action_reaches_whoever_gave_the_fact_and_moves_nothing(engi
     with pytest.raises(ZeroDivisionError):
         engine.step(step, "PENDING", "sent")
     assert step.chart_state in {None, "PENDING"}
+
+
+def test_jitter_that_nobody_drew_is_half_of_its_range():
+    order = in_state(OrderState.TIMEOUT).order
+    assert apply(order, LOOK_FAILED, Ms(5), POLICY, unit=0.5) == apply(order, LOOK_FAILED, Ms(5), POLICY)
 
 
 def test_what_broke_is_the_reason_of_the_quarantine():

@@ -571,6 +571,13 @@ def test_the_newest_orders_are_listed_without_the_others(journal: Journal) -> No
     assert [["0", "1", "2", "3", "4"], ["3", "4"], [], ["2", "4"], ["0", "3", "4"]] == found
 
 
+def test_what_was_traded_is_what_has_a_balance_or_an_execution(journal: Journal) -> None:
+    assert () == journal.traded()
+    held = PositionEntry(category="linear", symbol="ETHUSDT", position_idx=0, body="{}")
+    journal.commit(Batch(at_ms=1, executions=(EXECUTION,), positions=(held,)))
+    assert {(EXECUTION.category, EXECUTION.symbol), ("linear", "ETHUSDT")} == set(journal.traded())
+
+
 def test_orders_are_narrowed(journal: Journal) -> None:
     settled = evolve(ORDER, order_link_id="link-0", state="CLOSED", settled=True, symbol="ETHUSDT", updated_ms=50)
     other = evolve(settled, order_link_id="link-2", strategy_id="mean", signal_id="s-2", correlation_id="c-2")

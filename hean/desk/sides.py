@@ -113,6 +113,7 @@ def compare(
         looks += 1
         tell(f"look {looks}")
         picture = _picture(view, exchange, Ms(int(first)), orders=orders, deep=tuple(deep), timeout_s=timeout_s)
+        tell(f"look {looks}, reading the journal")
         look = _Look(picture, restore_books(view, {}))
         comparison = reconcile.compare(_holdings(view, look), picture, suspects, Policies())
         suspects = dict(comparison.suspects)
@@ -143,7 +144,7 @@ def _picture(
     mark = view.mark(EXECUTIONS_MARK)
     overlap_ms = int(exchange.settings.reconcile.overlap_s * 1000)
     since_ms = Ms(max(int(mark) - overlap_ms, first_ms)) if mark else first_ms
-    held = tuple(dict.fromkeys(key[:2] for key in restore_books(view, {}) if key[0] in COVERED))
+    held = tuple((Category(category), symbol) for category, symbol in view.traded() if category in COVERED)
     asking: CatchUp | Picture | Unfinished = catchup.begin(
         exchange.local.now_ms(),
         until_ms=until_ms,

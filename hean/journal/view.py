@@ -114,6 +114,10 @@ class JournalView:
         rows = self._rows(sql.NEWEST_ORDERS, symbol, since_ms, count)
         return tuple(OrderEntry(**dict(zip(names, row, strict=True))) for row in reversed(rows))
 
+    def traded(self) -> tuple[tuple[str, str], ...]:
+        """List (category, symbol) of whatever has an opening balance or an execution."""
+        return tuple((category, symbol) for category, symbol in self._rows(sql.TRADED))
+
     def unsettled_orders(self) -> tuple[OrderEntry, ...]:
         """List the orders that start-up must look at, oldest ID first; settled ones are not touched."""
         return self._all(OrderEntry, sql.UNSETTLED)

@@ -3,6 +3,7 @@ The simulator: the whole router in virtual time, from seeds.
 
     simulate.py --seeds 1000                 play seeds 0 .. 999
     simulate.py --seeds 1000 --state FILE    go on where FILE says, and add up
+    simulate.py --state FILE --report        say what was played and reached so far
     simulate.py --seeds 100 --heads          print the head of each journal's chain, to compare Pythons
     simulate.py --seed 7                     tell the story of one seed
     simulate.py --seed 7 --shrink            find the fewest actions that break the same law
@@ -37,8 +38,13 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--stop", action="store_true", help="stop at the first violation")
     parser.add_argument("--coverage", action="store_true", help="print what was never reached")
+    parser.add_argument("--report", action="store_true", help="with --state: say what the file holds, and play nothing")
     parser.add_argument("--heads", action="store_true", help="print each seed's newest hash, and nothing else")
     args = parser.parse_args()
+    if args.report:
+        totals = Totals.load(args.state)
+        report(totals, full=True)
+        return 1 if totals.broken else 0
     if args.heads:
         return heads(args.first, args.seeds)
     if args.seed is not None:

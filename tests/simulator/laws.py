@@ -240,6 +240,9 @@ class Laws:
 
     def _fact(self, link_id: str, body: dict[str, Any]) -> None:
         before, after, fact = body["before"], body["after"], body["fact"]
+        if before == "PENDING":
+            # The first steps of an order are taken in the strategy's call, and no actor tells of them.
+            self.world.coverage.cell(before, fact)
         if before != after and after not in MOVES[before]:
             self.fail("orders_never_go_back", f"{link_id}: {before} -> {after} by {fact}")
         if before != after and after == "CLOSED":

@@ -129,14 +129,14 @@ class Totals:
     commit: str = ""
 
     @classmethod
-    def load(cls, path: Path, commit: str) -> Totals:
-        """The totals so far; those of another commit do not count."""
+    def load(cls, path: Path, commit: str = "") -> Totals:
+        """The totals so far; those of another commit than this do not count."""
         if not path.exists():
             return cls(commit=commit)
         data = json.loads(path.read_text())
-        if data["commit"] != commit:
+        if commit and data["commit"] != commit:
             return cls(commit=commit)
-        totals = cls(seeds=data["seeds"], turns=data["turns"], seconds=data["seconds"], commit=commit)
+        totals = cls(seeds=data["seeds"], turns=data["turns"], seconds=data["seconds"], commit=data["commit"])
         totals.broken = [Broken(**row) for row in data["broken"]]
         totals.coverage.add(data["coverage"])
         return totals

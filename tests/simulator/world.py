@@ -75,6 +75,9 @@ _OURS = frozenset(
 )
 
 
+ENDED = frozenset({OrderState.FILLED, OrderState.CANCELLED, OrderState.REJECTED})
+
+
 class Bug:
     """A message that no actor knows: a handler of its own would raise as well."""
 
@@ -542,10 +545,7 @@ class World:
             case "amend" if signal is not None:
                 self._amend(link_of(signal), args["changes"])
             case "resolve" if signal is not None:
-                slot = context.registry.slot(link_of(signal))
-                # An operator looks first, and resolves only what nothing else will.
-                if slot is not None and slot.cell.snapshot.state is OrderState.ERROR:
-                    self._ask(link_of(signal), Resolved(verdict=args["verdict"], who="operator", why="looked"))
+                self._resolve_as(link_of(signal), args["verdict"])
             case "halt":
                 context.gate.halted_why = "drill (operator)"
                 context.to.gateway.tell(HaltAsked(who="operator", why="drill"))
@@ -600,6 +600,20 @@ class World:
         instrument = context.instruments[snapshot.category, snapshot.symbol]
         if checks.check_amend(amend, snapshot, instrument) is None:
             self._ask(link_id, AmendAsked(amend=amend))
+
+    def _resolve_as(self, link_id: str, verdict: str) -> None:
+        """
+        The operator decides of an order, whatever it is.
+
+        Whoever may decide has looked at the exchange; what needs no decision is denied.
+        """
+        assert self.life is not None
+        slot, theirs = self.life.plant.context.registry.slot(link_id), self.account.by_link.get(link_id)
+        if slot is None or slot.cell.snapshot.state in ENDED:
+            return
+        if slot.cell.snapshot.state is OrderState.ERROR and theirs is not None and not theirs.is_final:
+            return
+        self._ask(link_id, Resolved(verdict=verdict, who="operator", why="looked"))
 
     def _cancel_all(self, who: str) -> None:
         assert self.life is not None

@@ -18,9 +18,10 @@ from hean.desk.cli import VERBS, run
 from hean.desk.desk import Desk
 from hean.desk.schemas import SCHEMAS
 from tests.conftest import env_of
-from tests.desk.conftest import WAIT_S, Hean, Terminal, hean_in, resting, signal
+from tests.desk.conftest import WAIT_S, Hean, Ran, Terminal, hean_in, resting, signal
 from tests.exchange import LoopbackExchange
 
+# What a kill waits for at its end is that nobody's request can be taken any more: this and a second.
 QUICK = {"HEAN_BYBIT__RECV_WINDOW_MS": "500"}
 
 
@@ -62,10 +63,15 @@ RUNNING = [
 
 @frozen
 class Running:
-    """A router that runs, its environment, and a command line there."""
+    """A router that runs, and a command line there."""
 
     env: dict[str, str]
-    hean: Hean
+
+    def env_of(self, case: Case) -> dict[str, str]:
+        return self.env | (QUICK if case.line == "kill" else {})
+
+    def hean(self, form: str, case: Case) -> Ran:
+        return hean_in(self.env_of(case))("-o", form, *case.line.split())
 
 
 @pytest.fixture
@@ -79,7 +85,7 @@ def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running
             router.submit(signal("filled", qty="0.003")).wait(WAIT_S)
             router.submit(resting("open")).wait_for(OrderState.ACKNOWLEDGED, WAIT_S)
             router.submit(signal("denied", qty="0.0015"))
-            yield Running(env | QUICK, hean_in(env | QUICK))
+            yield Running(env)
 
 
 def shaped(data: Any, name: str, *, whole: bool) -> None:
@@ -91,7 +97,7 @@ def shaped(data: Any, name: str, *, whole: bool) -> None:
 @pytest.mark.parametrize("form", ["text", "json", "jsonl"])
 def test_every_verb_in_every_form(form: str, running: Running):
     for case in RUNNING:
-        ran = running.hean("-o", form, *case.line.split())
+        ran = running.hean(form, case)
         assert (case.line, case.code) == (case.line, ran.code), ran.err
         # stdout is data, plain in a pipe.
         assert "\x1b" not in ran.out
@@ -120,7 +126,7 @@ def test_every_verb_fits_80_columns_on_a_terminal(running: Running):
         if case.line.split()[0] in UNBOUNDED:
             continue
         out = Terminal()
-        assert case.code == run(case.line.split(), Desk(running.env | {"COLUMNS": "80"}, out, io.StringIO()))
+        assert case.code == run(case.line.split(), Desk(running.env_of(case) | {"COLUMNS": "80"}, out, io.StringIO()))
         assert (case.line, []) == (case.line, [line for line in out.text.splitlines() if len(line) > 80])
 
 

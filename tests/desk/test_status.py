@@ -63,7 +63,7 @@ def test_a_router_that_hangs_is_silent(strategy: Strategy, router_env: dict[str,
     hean = hean_in(router_env)
     assert until(lambda: "running" == hean("status", "-o", "json").data["router"])
     strategy.hang()
-    monkeypatch.setattr(Desk, "now_ms", lambda _: time.time_ns() // 1_000_000 + 5_000)
+    monkeypatch.setattr(Desk, "now_ms", lambda _: time.time_ns() // 1_000_000 + 6_000)
     assert "silent" == hean("status", "-o", "json").data["router"]
     ran = hean("status")
     assert f"SILENT: process {strategy.pid} has the journal" in ran.out

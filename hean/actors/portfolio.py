@@ -21,6 +21,7 @@ from hean.core.types import (
     Category,
     Event,
     EventType,
+    ExecId,
     Ms,
     PositionRow,
     PositionSnapshot,
@@ -52,6 +53,7 @@ class PortfolioActor(KeptActor):
         self._rows: dict[Key, PositionRow] = context.shown
         self._waiting: dict[Key, list[Confirm]] = {}
         self._asked: dict[Key, int] = {}
+        self._untold: dict[ExecId, tuple[Change, ...]] = {}
         context.positions = {key: book.snapshot for key, book in books.items()}
 
     def handle(self, message: Any) -> Any:
@@ -96,8 +98,11 @@ class PortfolioActor(KeptActor):
         told = self._folded_elsewhere(key, message)
         if not told:
             changes = self._book(key).fold(execution, reduce_only=message.reduce_only)
+            # What raised on the way to telling is told now: the book has it already, and says nothing of it again.
+            changes = self._untold[execution.exec_id] = changes or self._untold.get(execution.exec_id, ())
             told = self._changed(key, changes, message)
         self._tell(told, message)
+        self._untold.pop(execution.exec_id, None)
         self._settle(key)
 
     def _tell(self, events: tuple[Event, ...], cause: Fold) -> None:

@@ -102,6 +102,17 @@ def test_row_that_cannot_be_understood_is_kept_raw_and_costs_nothing(
         assert 0 < len(raw) < 20_000
 
 
+def test_what_did_not_read_is_soon_asked_for(plain_world: World) -> None:
+    world = plain_world
+    with world.router(reconcile__positions_s=600, reconcile__orders_s=600, reconcile__confirm_s=0.1) as router:
+        world.exchange.fault("poison_frame", {"topic": "execution"}, args={"kind": "broken_row"})
+        world.exchange.fault("foreign_order", args={"symbol": "BTCUSDT", "side": "Buy", "qty": "0.004"})
+        await_event(router, EventType.QUARANTINED)
+        await_event(router, EventType.POSITION_OPENED)
+        assert Decimal("0.004") == router.positions["BTCUSDT"].size
+        world.assert_books_equal(router)
+
+
 @pytest.mark.parametrize(
     "endpoint, fields",
     [("execution/list", {"execType": "Moon"}), ("order/realtime", {"orderStatus": "Moon"}), ("position/list", {})],

@@ -94,6 +94,8 @@ def test_s14_crash_with_several_facts_in_hand_loses_and_doubles_none(point: Poin
 @pytest.mark.parametrize("point", [Point.RECEIVED, Point.FOLDED, Point.SENDING, Point.SENT])
 def test_s14_crash_of_a_shared_actor_loses_and_doubles_nothing(point: Point, world: World) -> None:
     trade_once(world, breaking(world, point, 1, RuntimeError("a mistake of ours")))
+    # What the execution did to the position is told all the same, and once.
+    assert [1] == list(world.told_of_positions().values())
 
 
 @pytest.mark.parametrize("world", ["ws"], indirect=True)

@@ -430,6 +430,18 @@ def test_denied_order_alarms_on_evidence_and_denies_commands(fact, expected):
     assert OrderState.DENIED is made.state
 
 
+@pytest.mark.parametrize(
+    "facts,name",
+    [
+        ([CancelAsked(), FACT_OF["amend_asked"], FACT_OF["resolved"]], "command_denied"),
+        ([PART, NEW, ACCEPTED, FACT_OF["duplicate"], FACT_OF["broken"]], "contradiction"),
+        ([Halted(halted=True), QueryDue(), RetryDue(), EMPTY, Restarted()], "answered_before"),
+    ],
+)
+def test_fact_about_a_denied_order_is_named_in_the_journal(facts, name):
+    assert {name} == {in_state(OrderState.DENIED).take(fact).fact for fact in facts}
+
+
 def test_denied_column_names_every_kind_of_fact():
     assert set(Fact.__args__) == {type(fact) for fact, _ in DENIED_CELLS}
 

@@ -187,7 +187,9 @@ class Evidence(Commands):
             OrderType.MARKET,
             Side.BUY,
         )
-        if amending or quoted or not execution.order_qty:
+        # A newer execution that did not tell the whole may be of another one than this row tells of.
+        outdated = order.known_qty_ms < ledger.last_exec_ms
+        if amending or quoted or outdated or not execution.order_qty:
             # Nobody can say what the whole is: never FILLED and never overfill on a guess.
             self._uncertain = total >= self.order.qty
             return "executed_part"

@@ -110,8 +110,8 @@ CHECKS: Final[Mapping[str, str]] = {
     "shows_rejected": f"{_OURS} Neither our sum nor the watermark is above zero.",
     "shows_rejected_part": f"{_OURS} Our sum or the watermark is above zero.",
     "shows_stale": "Goes back in executed quantity, status or time, and the exchange's clock has not been set back.",
-    "executed_part": f"{_FILL} Also where nobody can say what the whole is: no orderQty, an amend is out, a spot "
-    "market buy.",
+    "executed_part": f"{_FILL} Also where nobody can say what the whole is: no orderQty here or of a newer "
+    "execution, an amend is out, a spot market buy.",
     "executed_full": f"{_FILL} The sum is the row's own orderQty.",
     "executed_over": f"{_FILL} The sum exceeds the row's own orderQty.",
     "executed_known": "Its exec_id is counted; a fee that its earlier row left out is still taken.",

@@ -400,6 +400,13 @@ def test_late_execution_does_not_bring_an_old_quantity_back():
     assert (OrderState.PARTIAL_FILL, Decimal(2)) == (made.state, made.order.qty)
 
 
+@pytest.mark.parametrize("rest", ["0.1", "0.3"])
+def test_quantity_that_an_older_execution_tells_is_not_that_of_a_newer_one_which_tells_none(rest):
+    made = life(SENT, NEW, executed("e2", "0.9", at=30, order_qty=None))
+    made.take(executed("e1", rest, at=20))
+    assert (OrderState.PARTIAL_FILL, 0, 1) == (made.state, made.told(EventType.ERROR), made.wanted(QueryOrder))
+
+
 def test_execution_without_quantity_that_leaves_some_is_not_asked_about():
     made = life(SENT, NEW, executed("e1", "0.9", order_qty=None))
     assert (OrderState.PARTIAL_FILL, 0) == (made.state, made.wanted(QueryOrder))

@@ -68,8 +68,11 @@ def orders_are_equal(laws: Laws) -> None:
     world = laws.world
     for entry in world.journal.orders():
         order = plain.loads(Order | OrderSnapshot, entry.body)
-        theirs = laws.their_order(entry.order_link_id)
         snapshot = order.snapshot() if isinstance(order, Order) else order
+        theirs = laws.their_order(entry.order_link_id)
+        for part in laws._orders_of(entry.order_link_id) if laws._is_split(entry.order_link_id) else ():
+            # Several orders under one ID: ours is one of them.
+            theirs = part if part.status in FINAL and snapshot.outcome in outcomes_of(part) else theirs
         if snapshot.state is OrderState.DENIED:
             continue
         what = f"{entry.order_link_id} {snapshot.state} {snapshot.outcome} {snapshot.cum_exec_qty}/{snapshot.qty}"

@@ -16,8 +16,8 @@ _PACKAGES = ("pykka", "python-statemachine", "requests", "websocket-client")
 @verb("version", examples=["hean version", "hean version -o json"], journal=False)
 def version(desk: Desk) -> int:
     """What is installed: hean, Python, and the packages that its behaviour rests on."""
-    packages = {name: metadata.version(name) for name in _PACKAGES}
-    head = {"version": metadata.version("hean"), "python": platform.python_version(), "packages": packages}
+    packages = {name: version_of(name) for name in _PACKAGES}
+    head = {"version": version_of("hean"), "python": platform.python_version(), "packages": packages}
 
     def text(paper: Paper) -> None:
         paper.line(f"hean {head['version']}")
@@ -27,3 +27,11 @@ def version(desk: Desk) -> int:
 
     desk.show("hean.version/1", head, (), text)
     return Exit.DONE
+
+
+def version_of(package: str) -> str:
+    """The installed version of a package; of one that runs from its source alone, that."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"

@@ -6,7 +6,6 @@ import io
 import json
 import platform
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from hean import OrderState, Router
 from hean.desk.cli import VERBS, run
 from hean.desk.desk import Desk
 from hean.desk.schemas import SCHEMAS
+from hean.desk.version import version_of
 from tests.conftest import env_of
 from tests.desk.conftest import WAIT_S, Hean, Ran, Terminal, hean_in, resting, signal
 from tests.exchange import LoopbackExchange
@@ -56,7 +56,7 @@ RUNNING = [
     Case("config show", 0, ("orders.max_open", "500", "default"), "hean.config/1", "hean.setting/1"),
     Case("schema", 0, ("hean.order/1: ", "order_link_id"), "hean.schema/1"),
     Case("completion zsh", 0, ("_HEAN_COMPLETE",), "hean.completion/1"),
-    Case("version", 0, (f"hean {metadata.version('hean')}", f"python {platform.python_version()}"), "hean.version/1"),
+    Case("version", 0, (f"hean {version_of('hean')}", f"python {platform.python_version()}"), "hean.version/1"),
     Case("kill", 0, ("nothing",), "hean.kill/1"),
 ]
 

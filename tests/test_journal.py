@@ -578,6 +578,17 @@ def test_what_was_traded_is_what_has_a_balance_or_an_execution(journal: Journal)
     assert {(EXECUTION.category, EXECUTION.symbol), ("linear", "ETHUSDT")} == set(journal.traded())
 
 
+def test_what_is_read_at_once_is_of_one_moment(journal: Journal, path: Path) -> None:
+    journal.commit(Batch(at_ms=1, order=ORDER))
+    with Journal.read(path) as view:
+        with view.at_once():
+            before = view.orders()
+            assert ["link-1"] == [order.order_link_id for order in before]
+            journal.commit(Batch(at_ms=2, order=evolve(ORDER, order_link_id="link-2"), executions=(EXECUTION,)))
+            assert ([], 1) == (list(view.executions()), len(list(view.orders())))
+        assert (1, 2) == (len(list(view.executions())), len(list(view.orders())))
+
+
 def test_orders_are_narrowed(journal: Journal) -> None:
     settled = evolve(ORDER, order_link_id="link-0", state="CLOSED", settled=True, symbol="ETHUSDT", updated_ms=50)
     other = evolve(settled, order_link_id="link-2", strategy_id="mean", signal_id="s-2", correlation_id="c-2")

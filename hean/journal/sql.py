@@ -85,6 +85,8 @@ _ORDERS: Final = _select("orders", OrderEntry)
 _COMMANDS: Final = _select("commands", Command)
 
 ORDER: Final = f"{_ORDERS} WHERE order_link_id = ?"
+BEGIN_READING: Final = "BEGIN"
+END_READING: Final = "COMMIT"
 NEWEST_ORDERS: Final = f"""{_ORDERS} WHERE (?1 IS NULL OR symbol = ?1) AND (?2 IS NULL OR updated_ms >= ?2)
     ORDER BY rowid DESC LIMIT ?3"""
 ORDER_LINK_IDS: Final = "SELECT order_link_id FROM orders"

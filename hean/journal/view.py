@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
@@ -98,6 +99,15 @@ class JournalView:
     def order_by_order_id(self, order_id: str) -> OrderEntry | None:
         """Find an order by the exchange's ID."""
         return self._one(OrderEntry, sql.ORDER_BY_ORDER_ID, order_id)
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Read the journal as of one moment, that of the first look inside, while a router goes on writing."""
+        self._rows(sql.BEGIN_READING)
+        try:
+            yield
+        finally:
+            self._rows(sql.END_READING)
 
     def newest_orders(
         self, count: int, *, symbol: str | None = None, since_ms: int | None = None

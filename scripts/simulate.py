@@ -21,10 +21,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tests.simulator.coverage import CRASHES, EXPLAINED, FAULTS, all_cells
+from tests.simulator.coverage import CRASHES, EXPLAINED, FAULTS, UNREACHABLE, all_cells
 from tests.simulator.plan import CALM, Plan, plan_of
 from tests.simulator.runner import Totals, now_s, play, play_many, shrink
 from tests.simulator.story import Story
+
+MANY = 10_000
+"""After so many seeds a cell that is neither reached nor explained is named."""
 
 
 def main() -> int:
@@ -145,8 +148,15 @@ def report(totals: Totals, *, full: bool) -> None:
     odd = sorted(EXPLAINED.keys() & reached.cells.keys())
     if odd:
         print(f"explained as unreachable, and reached: {', '.join(odd)}")
+    strange = sorted(EXPLAINED.keys() - cells)
+    if strange:
+        print(f"explained, and no cell of the table: {', '.join(strange)}")
+    if open_cells and totals.seeds >= MANY and not full:
+        print("neither reached nor explained:", ", ".join(open_cells))
     if full:
-        print("cells not reached:", ", ".join(open_cells) or "none")
+        print("cells neither reached nor explained:", ", ".join(open_cells) or "none")
+        for why, facts, states in UNREACHABLE:
+            print(f"not reachable: {', '.join(facts)} in {', '.join(states)}: {why}")
         print("faults not reached:", ", ".join(sorted(FAULTS - faults)) or "none")
         print("crash points not reached:", ", ".join(sorted(CRASHES - crashes)) or "none")
         others = sorted(reached.crashes.keys() - CRASHES)

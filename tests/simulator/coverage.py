@@ -71,5 +71,47 @@ CRASHES = frozenset(
 )
 """Moments at which a process dies in some world, by name."""
 
-EXPLAINED: dict[str, str] = {}
-"""Cells that no world reaches, and why."""
+_NEVER_AT_ONCE = ["shows_open", "shows_partly", "shows_filled", "shows_cancelled", "shows_rejected_part"]
+_EXECUTIONS = ["executed_part", "executed_full", "executed_over", "executed_known"]
+
+UNREACHABLE: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
+    (
+        "an order is sent for the first time in the strategy's call that makes it, before it can be anything else",
+        ("sent",),
+        ("SUBMITTED", "TIMEOUT", "ACKNOWLEDGED", "PARTIAL_FILL", "FILLED", "CANCELLED", "REJECTED", "ERROR", "CLOSED"),
+    ),
+    (
+        (
+            "nothing of an order in PENDING is at the exchange or under way to it: its attempt was not executed, or is "
+            "proven absent (a law says so); after a restart it is in TIMEOUT before any row can come"
+        ),
+        (*_NEVER_AT_ONCE, *_EXECUTIONS, "accepted", "shows_rejected", "shows_stale", "looked_up"),
+        ("PENDING",),
+    ),
+    (
+        "the exchange never took what is REJECTED, or calls it Rejected itself (a law says so), and trades neither",
+        (*_NEVER_AT_ONCE, *_EXECUTIONS),
+        ("REJECTED",),
+    ),
+    (
+        "the simulated operator leaves alone what has ended and waits for its executions: look-ups settle it",
+        ("resolved",),
+        ("FILLED", "CANCELLED", "REJECTED"),
+    ),
+    (
+        "this exchange never forgets an order that it took: its lists lag for less than an absence takes to be proven",
+        ("absence_proven",),
+        ("SUBMITTED", "ACKNOWLEDGED", "PARTIAL_FILL", "FILLED", "CANCELLED", "REJECTED", "CLOSED"),
+    ),
+    (
+        "only an order that has ended asks whether its position has all of it, and an end is an end",
+        ("settled_stale",),
+        ("PENDING", "SUBMITTED", "TIMEOUT", "ACKNOWLEDGED", "PARTIAL_FILL"),
+    ),
+)
+"""Why no world reaches these cells: the reason, the facts, the states. A cell that is reached all the same is told."""
+
+EXPLAINED: dict[str, str] = {
+    f"{state} {fact}": why for why, facts, states in UNREACHABLE for fact in facts for state in states
+}
+"""Each cell that no world reaches, and why."""

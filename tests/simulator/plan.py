@@ -464,13 +464,15 @@ def _weather(draw: Draw, length_ms: int, actions: list[Action]) -> None:
 
 
 CRASH_POINTS = ("turn", "commit:before", "commit:after", *map(str, Point))
+RARE_KINDS = ("quarantine", "poison", "duplicate", "parked")
+RARE_POINTS = tuple(f"commit:{side}:{kind}" for side in ("before", "after") for kind in (*RARE_KINDS, "marks"))
 
 
 def _other(draw: Draw, kind: str, orders: int) -> Args:
     match kind:
         case "crash":
             return {
-                "point": draw.one(CRASH_POINTS),
+                "point": draw.one(RARE_POINTS) if draw.chance(0.1) else draw.one(CRASH_POINTS),
                 "nth": draw.one((1, 2, 3, draw.whole(1, 40))),
                 "down_ms": draw.one((50, 500, 3_000, 12_000)),
                 "lost_commits": draw.one((0, 0, 0, 0, 1, 2)),

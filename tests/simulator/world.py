@@ -56,7 +56,7 @@ from tests.simulator.coverage import Coverage
 from tests.simulator.journal import Disk, SimJournal
 from tests.simulator.laws import Laws
 from tests.simulator.network import Net, SimClient, SimPool, SimSockets, SimTradeSockets, Weather
-from tests.simulator.plan import Action, Args, Plan
+from tests.simulator.plan import RARE_KINDS, Action, Args, Plan
 from tests.simulator.quiet import not_a_word
 from tests.simulator.runtime import Kernel, Killed, Process, SimMailbox
 from tests.simulator.story import Story
@@ -393,7 +393,7 @@ class World:
         name = f"{point}:{what}" if what else point
         self.coverage.passed(name)
         for crash in self._crashes:
-            if crash.point != point:
+            if crash.point not in {point, name}:
                 continue
             crash.nth -= 1
             if crash.nth <= 0:
@@ -718,9 +718,13 @@ class World:
 
 
 def kind_of(batch: Batch) -> str:
-    """What a batch is about, in one word."""
-    if batch.records:
-        return batch.records[-1].kind
+    """What a batch is about, in one word: its rarest record."""
+    kinds = [record.kind for record in batch.records]
+    for kind in RARE_KINDS:
+        if kind in kinds:
+            return kind
+    if kinds:
+        return kinds[-1]
     for name in ("marks", "parked", "unparked", "positions"):
         if getattr(batch, name):
             return name

@@ -182,6 +182,15 @@ def test_a_foreign_execution_is_claimed_once_by_its_order(journal: Journal) -> N
     assert [evolve(foreign, order_link_id="mine", position_idx=1)] == list(journal.executions())
 
 
+def test_executions_of_a_position_are_read_from_a_seq_on(journal: Journal) -> None:
+    made = [evolve(EXECUTION, exec_id=f"e-{seq}", seq=seq) for seq in (1, 3, 2)]
+    other = evolve(EXECUTION, exec_id="e-9", position_idx=2, seq=9)
+    journal.commit(Batch(at_ms=1, executions=(*made, other)))
+    key = (EXECUTION.category, EXECUTION.symbol, EXECUTION.position_idx)
+    assert {key, (*key[:2], 2)} == set(journal.accounted())
+    assert tuple(made[1:]) == journal.executions_after(*key, 1)
+
+
 def test_an_execution_is_known_by_category_symbol_and_id(journal: Journal) -> None:
     journal.commit(Batch(at_ms=1, executions=(EXECUTION,)))
     asked = [

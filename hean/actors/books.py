@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 
 from hean.core import plain
-from hean.core.position import Balance, PositionBook
+from hean.core.position import Balance, Base, PositionBook
 from hean.core.reconcile import COVERED
 from hean.core.types import Category, EventType, Execution, Instrument, PositionRow
 from hean.journal import ExecutionEntry, JournalView, PositionEntry
@@ -33,6 +33,12 @@ def opening_balance(row: PositionRow, book: PositionBook | None = None) -> Posit
     """
     body = plain.dumps(row if book is None else book.balance(row))
     return PositionEntry(category=row.category, symbol=row.symbol, position_idx=row.position_idx, body=body)
+
+
+def summed_up(book: PositionBook) -> PositionEntry:
+    """What a book no longer holds singly, as the journal keeps it: a restart reads the executions after it alone."""
+    body = plain.dumps(book.base)
+    return PositionEntry(category=book.category, symbol=book.symbol, position_idx=book.position_idx, body=body)
 
 
 def restore_told(
@@ -78,7 +84,7 @@ def restore_books(
     counts: Callable[[ExecutionEntry], bool] = lambda _: True,
 ) -> dict[Key, PositionBook]:
     """
-    The books as the journal gives them back: opening balances, then every execution since.
+    The books as the journal gives them back: what was taken over or summed up, then every execution since.
 
     Args:
         journal: of the account.
@@ -96,12 +102,19 @@ def restore_books(
         return books[key]
 
     for entry in journal.positions():
-        kept = plain.loads(PositionRow | Balance, entry.body)
-        balance = kept if isinstance(kept, Balance) else Balance(row=kept)
-        book(Category(entry.category), entry.symbol, entry.position_idx).resume(balance)
-    for row in journal.executions():
-        if row.category not in COVERED or not counts(row):
+        kept = plain.loads(PositionRow | Balance | Base, entry.body)
+        own = book(Category(entry.category), entry.symbol, entry.position_idx)
+        if isinstance(kept, Base):
+            own.rest_on(kept)
+        else:
+            own.resume(kept if isinstance(kept, Balance) else Balance(row=kept))
+    for key in journal.accounted():
+        if key[0] not in COVERED:
             continue
-        execution = plain.loads(Execution, row.body)
-        book(execution.category, execution.symbol, row.position_idx).fold(execution)
+        known = books.get((Category(key[0]), *key[1:]))
+        for row in journal.executions_after(*key, -1 if known is None else known.base_seq):
+            if not counts(row):
+                continue
+            execution = plain.loads(Execution, row.body)
+            book(execution.category, execution.symbol, row.position_idx).fold(execution)
     return books

@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import evolve
 
-from hean.actors.books import Key, opening_balance
+from hean.actors.books import Key, opening_balance, summed_up
 from hean.actors.context import Context, record_of
 from hean.actors.kept import KeptActor
 from hean.actors.messages import AdoptPosition, Answered, Compared, Confirm, Fold, LookAgain, Ping, PositionsSeen, Send
@@ -254,8 +254,8 @@ class PortfolioActor(KeptActor):
     def _compact(self, key: Key, row: PositionRow) -> None:
         """Sum what the exchange confirmed and hardly anything can still come before: a book must not grow for ever."""
         book = self._books[key]
-        if book.count > 2 * KEEP_EXECUTIONS:
-            book.checkpoint(min(row.seq, book.seq_behind(KEEP_EXECUTIONS)))
+        if book.count > 2 * KEEP_EXECUTIONS and book.checkpoint(min(row.seq, book.seq_behind(KEEP_EXECUTIONS))):
+            self._context.remember(Batch(at_ms=self._context.now_ms(), positions=(summed_up(book),)))
 
     def _ask_later(self, key: Key) -> None:
         if key not in self._waiting:

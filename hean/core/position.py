@@ -105,6 +105,20 @@ class Balance:
 
 
 @frozen(kw_only=True)
+class Base:
+    """
+    What a book has summed up and no longer holds singly.
+
+    Attributes:
+        holding: after every execution up to its seq.
+        funding_seq: of the last funding in it.
+    """
+
+    holding: Holding
+    funding_seq: int
+
+
+@frozen(kw_only=True)
 class _Entry:
     """One execution in its place, and what it led to."""
 
@@ -149,6 +163,11 @@ class PositionBook:
     def base_seq(self) -> int:
         """Seq up to which history is settled and no longer held: adopted or compacted; -1 when none is."""
         return self._base.seq
+
+    @property
+    def base(self) -> Base:
+        """What `rest_on` needs to begin a new book where this one has summed up."""
+        return Base(holding=self._base, funding_seq=self._base_funding_seq)
 
     @property
     def crossings(self) -> tuple[ExecId, ...]:
@@ -252,6 +271,10 @@ class PositionBook:
         """
         self._base = evolve(self._base, cash=balance.realised_pnl, fees=balance.fees, funding=balance.funding)
         self.adopt(balance.row)
+
+    def rest_on(self, base: Base) -> None:
+        """Begin with what an earlier book summed up; it must be the first that this one hears of."""
+        self._base, self._base_funding_seq = base.holding, base.funding_seq
 
     def checkpoint(self, seq: int) -> int:
         """

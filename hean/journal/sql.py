@@ -94,6 +94,11 @@ ORDER_BY_ORDER_ID: Final = f"{_ORDERS} WHERE order_id = ? AND order_id IS NOT NU
 UNSETTLED: Final = f"{_ORDERS} WHERE settled = 0 ORDER BY order_link_id"
 EXECUTIONS_SINCE: Final = f"{_select('executions', ExecutionEntry)} WHERE exec_ms >= ? ORDER BY exec_ms, rowid"
 TRADED: Final = "SELECT category, symbol FROM positions UNION SELECT DISTINCT category, symbol FROM executions"
+ACCOUNTED: Final = "SELECT DISTINCT category, symbol, position_idx FROM executions"
+EXECUTIONS_AFTER: Final = (
+    f"{_select('executions', ExecutionEntry)} WHERE category = ? AND symbol = ? AND position_idx = ? AND seq > ?"
+    " ORDER BY rowid"
+)
 KNOWS_EXECUTION: Final = "SELECT 1 FROM executions WHERE category = ? AND symbol = ? AND exec_id = ?"
 PARKED: Final = f"{_select('parked', ParkedEntry)} ORDER BY rowid"
 POSITIONS: Final = f"{_select('positions', PositionEntry)} ORDER BY category, symbol, position_idx"

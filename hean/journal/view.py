@@ -231,6 +231,14 @@ class JournalView:
         """List the executions at or after a time of the exchange, in that clock's order."""
         return self._all(ExecutionEntry, sql.EXECUTIONS_SINCE, exec_ms)
 
+    def accounted(self) -> tuple[tuple[str, str, int], ...]:
+        """List the (category, symbol, position_idx) that have executions."""
+        return tuple((category, symbol, idx) for category, symbol, idx in self._rows(sql.ACCOUNTED))
+
+    def executions_after(self, category: str, symbol: str, position_idx: int, seq: int) -> tuple[ExecutionEntry, ...]:
+        """List the executions of a position beyond a seq of the exchange, as they were applied."""
+        return self._all(ExecutionEntry, sql.EXECUTIONS_AFTER, category, symbol, position_idx, seq)
+
     def knows_execution(self, category: str, symbol: str, exec_id: str) -> bool:
         """Tell whether this execution was applied already, ever."""
         found = self._rows(sql.KNOWS_EXECUTION, category, symbol, exec_id)
@@ -241,7 +249,7 @@ class JournalView:
         return self._all(ParkedEntry, sql.PARKED)
 
     def positions(self) -> tuple[PositionEntry, ...]:
-        """List the positions' newest checkpoints."""
+        """List of each position what was taken over or summed up last."""
         return self._all(PositionEntry, sql.POSITIONS)
 
     def mark(self, name: str) -> str | None:

@@ -119,6 +119,17 @@ def test_confirmed_executions_are_summed_up(world: World) -> None:
     assert (Decimal(1), Side.SELL) == (book.snapshot.size, book.snapshot.side)
 
 
+def test_what_is_summed_up_is_not_folded_again_after_a_restart(world: World) -> None:
+    for seq in range(2 * KEEP_EXECUTIONS + 1):
+        world.fold(seq, Side.BUY if seq % 2 else Side.SELL, exec_price=Decimal(100 + seq % 7))
+    world.compare(row("1", 2 * KEEP_EXECUTIONS, Side.SELL))
+    world.fold(2 * KEEP_EXECUTIONS + 1)
+    read: list[str] = []
+    again = restore_books(world.context.journal, {}, lambda entry: read.append(entry.exec_id) or True)  # type: ignore[func-returns-value]
+    assert world.actor._books[KEY].snapshot == again[KEY].snapshot
+    assert [f"e-{seq}" for seq in range(KEEP_EXECUTIONS + 1, 2 * KEEP_EXECUTIONS + 2)] == read
+
+
 def test_executions_that_no_row_confirms_are_held_singly(world: World) -> None:
     for seq in range(2 * KEEP_EXECUTIONS + 1):
         world.fold(seq)

@@ -9,7 +9,8 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hean.core.position import Agreement, Change, PositionBook, Verdict
+from hean.core import plain
+from hean.core.position import Agreement, Base, Change, PositionBook, Verdict
 from hean.core.types import (
     Category,
     EventType,
@@ -343,6 +344,19 @@ def test_book_that_resumes_a_balance_goes_on_from_its_sums():
     assert () == again.fold(fill(1, "1", "100"))
     again.fold(later)
     assert made.snapshot == again.snapshot
+
+
+def test_book_that_rests_on_a_base_goes_on_from_its_sums():
+    whole = [fill(1, "3", "100"), fill(2, "-1", "110"), funding(3), fill(4, "1", "95"), fill(5, "-1", "97")]
+    made = book(*whole)
+    made.checkpoint(3)
+    again = book()
+    again.rest_on(plain.loads(Base, plain.dumps(made.base)))
+    assert made.base == again.base
+    assert [()] * 3 == [again.fold(each) for each in whole[:3]]
+    again.fold(whole[3])
+    again.fold(whole[4])
+    assert book(*whole).snapshot == made.snapshot == again.snapshot
 
 
 def test_adopting_flat_starts_from_nothing():

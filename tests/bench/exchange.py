@@ -46,15 +46,15 @@ class TimedExchange:
     Args:
         accounts: how many; a client sees what its account does, so each has its own.
         symbols: more instruments, beside the built-in ones.
+        seed: of its IDs.
     """
 
-    def __init__(self, accounts: int = 1, symbols: int = 0) -> None:
-        self._accounts = accounts
-        self._symbols = symbols
+    def __init__(self, accounts: int = 1, symbols: int = 0, seed: int = 0) -> None:
+        self._figures = [str(figure) for figure in (accounts, symbols, seed)]
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.bench.exchange", str(self._accounts), str(self._symbols)],
+            [sys.executable, "-m", "tests.bench.exchange", *self._figures],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -99,9 +99,9 @@ def _instruments(count: int) -> str:
     return json.dumps(rows + alike)
 
 
-async def _serve(accounts: int, symbols: int) -> None:
+async def _serve(accounts: int, symbols: int, seed: int) -> None:
     watch = StopWatch()
-    engine = Engine(limits="none", instruments=_instruments(symbols))
+    engine = Engine(seed=seed, limits="none", instruments=_instruments(symbols))
     for account in range(1, accounts):
         engine.venue.add_account(*_keys(account), WALLET)
     server = Server(engine, watch=watch)
@@ -120,4 +120,4 @@ async def _serve(accounts: int, symbols: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(int(sys.argv[1]), int(sys.argv[2])))
+    asyncio.run(_serve(*map(int, sys.argv[1:4])))

@@ -49,13 +49,13 @@ class Restart:
         orders: in the journal, the open ones included.
         live_s: from the router's start to LIVE, of each restart after a kill.
         whole_s: the same from the start of its process, the imports included.
-        without_open_s: from the start to LIVE, before an order was open.
+        first_s: the first start on that journal, of which no position is summed up yet.
     """
 
     orders: int
     live_s: list[float]
     whole_s: list[float]
-    without_open_s: float
+    first_s: float
 
 
 def restart(orders: int, rounds: int, scratch: Path) -> Restart:
@@ -73,7 +73,9 @@ def restart(orders: int, rounds: int, scratch: Path) -> Restart:
     live_s, whole_s = [], []
     with TimedExchange() as exchange:
         worker = Worker("hean ws")
-        without_open_s = worker.do("start", urls=exchange.urls, scratch=str(home))["start_s"]
+        first_s = worker.do("start", urls=exchange.urls, scratch=str(home))["start_s"]
+        # The exchange's word on the positions comes with the next fill; what it confirms is summed up.
+        worker.do("one_by_one", first=0, count=PATTERN, pause_s=0.5)
         worker.do("live", symbols=SYMBOLS, first=0, count=OPEN, each=OPEN)
         for _ in range(rounds):
             worker.kill()
@@ -85,12 +87,12 @@ def restart(orders: int, rounds: int, scratch: Path) -> Restart:
             if known != OPEN:
                 raise RuntimeError(f"expected {OPEN} open orders after the restart, was {known}")
         worker.close()
-    return Restart(orders=orders, live_s=live_s, whole_s=whole_s, without_open_s=without_open_s)
+    return Restart(orders=orders, live_s=live_s, whole_s=whole_s, first_s=first_s)
 
 
 def past(orders: int) -> Path:
     """A journal of so many orders, all settled; made where the cache has none of today's form."""
-    form = hashlib.sha256(repr((orders, SCHEMA_VERSION, [fields(kind) for kind in _WRITTEN])).encode())
+    form = hashlib.sha256(repr((2, orders, SCHEMA_VERSION, [fields(kind) for kind in _WRITTEN])).encode())
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hean"
     path = cache / f"bench-{form.hexdigest()[:16]}.db"
     if not path.exists():
@@ -102,7 +104,8 @@ def past(orders: int) -> Path:
 
 
 def _made(orders: int, scratch: Path) -> Path:
-    with TimedExchange() as exchange:
+    # IDs of its own: another exchange takes the orders that come later.
+    with TimedExchange(seed=1) as exchange:
         worker = Worker("hean ws")
         worker.do("start", urls=exchange.urls, scratch=str(scratch))
         worker.do("one_by_one", first=0, count=PATTERN, pause_s=0.1)
@@ -207,7 +210,7 @@ def show(found: Restart) -> str:
         f"restart with {found.orders} orders in the journal, {OPEN} of them open, after a kill: LIVE after "
         f"{statistics.median(found.live_s):.2f} s (median of {len(found.live_s)}; "
         f"{statistics.median(found.whole_s):.2f} s with the start of its process), "
-        f"{found.without_open_s:.2f} s when none was open"
+        f"{found.first_s:.2f} s for the first start on a journal whose positions nobody had summed up"
     )
 
 

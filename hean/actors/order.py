@@ -134,6 +134,8 @@ class OrderActor(Boundary):
         now_ms = context.now_ms()
         taken, gathered = self._gather(fact, extra, now_ms)
         try:
+            # A freeze whose cause comes again is told twice; a cause whose freeze a kill took would trade on.
+            self._freeze(taken)
             context.journal.commit(batch_of(*taken, at_ms=now_ms, digest=self._slot.cell.digest))
         except BaseException:
             # Nothing was remembered: they are handled after the one that is reported now.
@@ -158,6 +160,12 @@ class OrderActor(Boundary):
         context.ports.point(Point.PERFORMED)
         self._rest(before.state, order.state, now_ms)
         return taken[0].applied
+
+    def _freeze(self, taken: list[Taken]) -> None:
+        request = self._order.request
+        for effect in (effect for each in taken for effect in each.applied.effects):
+            if isinstance(effect, FreezeSymbol):
+                freeze(self._context, request.category, request.symbol, effect.why)
 
     def _gather(self, fact: Fact, extra: tuple[Record, ...], now_ms: Ms) -> tuple[list[Taken], list[object]]:
         """
@@ -280,7 +288,8 @@ class OrderActor(Boundary):
             case ConfirmPosition():
                 self._confirm(effect)
             case FreezeSymbol():
-                freeze(self._context, request.category, request.symbol, effect.why)
+                # Done before it was remembered.
+                pass
             case Decide():
                 self._context.observe(
                     "decision",

@@ -158,3 +158,15 @@ def test_an_order_at_rest_is_woken_by_no_timer_of_its_life(staged: Staged) -> No
     staged.handle_next()
     assert OrderState.CLOSED is staged.state
     assert {(link_id, "linger")} == set(staged.stage.timers)
+
+
+def test_an_overfill_freezes_its_symbol_before_anything_can_forget_why(staged: Staged) -> None:
+    staged.inbox.tell(executed("e1", "1.5"))
+    staged.commits.error = JournalError("full")
+    staged.handle_next()
+    assert OrderState.SUBMITTED is staged.state
+    assert staged.stage.context.gate.why_frozen(REQUEST.category, REQUEST.symbol)
+    staged.commits.error = None
+    staged.inbox.tell(executed("e1", "1.5"))
+    staged.handle_next()
+    assert Decimal("0.5") == staged.slot.cell.snapshot.overfill_qty

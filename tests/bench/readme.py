@@ -69,6 +69,12 @@ def as_markdown(found: Mapping[str, Any]) -> str:
             bounds = [f"{sign} {bound:g}" if bound is not None else "" for bound in (row["reach"], row["beyond"])]
             value = "" if row["found"] is None else f"{row['found']:.2f}"
             lines.append(f"| {row['says']} | {value} | {bounds[0]} | {bounds[1]} | {row['verdict'].lower()} |")
+    for case in found.get("busy", [])[1:]:
+        told = ", ".join(f"{name} {ratio:.1f} times" for name, ratio in case["ratios"].items())
+        lines += [
+            "",
+            f"90th percentile beside a strategy that computes all the time ({case['says']}): {told} the quiet.",
+        ]
     return "\n".join(lines)
 
 

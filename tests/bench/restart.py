@@ -2,7 +2,7 @@
 A restart with a long past: a journal of 100,000 orders of which 100 are open, and how long until the router is LIVE.
 
 The past is made of a few real orders, whose rows are written again and again under other IDs and at other times, by the
-journal's own writer. That takes a minute or two, so it is kept beside the user's other caches. The hundred open orders
+journal's own writer. That takes minutes, so it is kept beside the user's other caches. The hundred open orders
 are real: a router on that journal sends them to the exchange and is killed, and the next one finds them there.
 """
 

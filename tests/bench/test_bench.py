@@ -6,11 +6,13 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from attrs import asdict
 
 from tests.bench.clients import PACKAGES
 from tests.bench.exchange import TimedExchange
 from tests.bench.figures import MEASURES, Figures, Target, p99, paired, spans_of, targets
 from tests.bench.plot import plot
+from tests.bench.readme import BEGIN, END, write
 from tests.bench.stages import Span, Tracer, report
 from tests.bench.table import show, show_targets
 from tests.bench.trip import Threaded
@@ -90,6 +92,25 @@ def test_a_stage_is_told_by_what_came_before_it() -> None:
     lines = report(tracer, [trip], {"came": {"a": 16_000}, "left": {"a": 30_000}}).splitlines()
     assert "      1.0      1.0       1.0  call of submit" in lines
     assert "      5.0      5.0       8.0  look-up: known already? (registry, journal)" in lines
+
+
+def test_the_readme_gets_the_ratios_and_the_picture(tmp_path: Path) -> None:
+    figures = Figures()
+    for client, span in (("hean ws", 3.0), ("floor", 1.5)):
+        for measure in MEASURES:
+            figures.spans[client][measure].append([span])
+    told = [asdict(target) | {"verdict": target.verdict()} for target in targets(figures)]
+    found = {"trips": figures.as_json(), "targets": {"trips": told}, "rounds": 1, "orders": 1}
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "README.md").write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    write(found | {"commit": "c", "machine": "m"}, tmp_path)
+    text = (tmp_path / "README.md").read_text()
+    assert "| signal -> wire | 2.00 |" in text
+    assert ("before", "after", False) == (text[:6], text[-6:-1], "old" in text)
+    assert (tmp_path / "scripts" / "bench.svg").read_text().startswith("<svg")
+    (tmp_path / "README.md").write_text("nothing")
+    with pytest.raises(ValueError, match="expected a place"):
+        write(found, tmp_path)
 
 
 def test_a_peer_that_is_not_installed_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:

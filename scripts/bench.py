@@ -150,12 +150,15 @@ def main() -> int:
     parser.add_argument("--from", dest="read", type=Path, metavar="JSON", help="begin with what an earlier run found")
     parser.add_argument("--readme", action="store_true", help="put it into README.md, with its picture")
     parser.add_argument("--svg", type=Path, help="where to draw it")
+    parser.add_argument(
+        "--trips", action="store_true", help="orders on their way; what is measured where nothing is asked"
+    )
     parser.add_argument("--live", action="store_true", help="what thousands of live orders cost")
     parser.add_argument("--levels", type=int, nargs="*", default=[10, 1_000, 5_000, 10_000], help="of live orders")
     parser.add_argument("--restart", action="store_true", help="how soon a router with a long past is LIVE")
     parser.add_argument("--past", type=int, default=100_000, help="orders in its journal; made once, in minutes")
     parser.add_argument("--busy", action="store_true", help="what a strategy that computes in the same process does")
-    parser.add_argument("--all", action="store_true", help="orders on their way, and all of the above")
+    parser.add_argument("--all", action="store_true", help="all of the above")
     parser.add_argument("--stages", action="store_true", help="where each microsecond of hean goes, and nothing else")
     parser.add_argument("--desk", action="store_true", help="how soon the desk's viewers answer, and nothing else")
     options = parser.parse_args()
@@ -168,9 +171,8 @@ def main() -> int:
                 print(f"{entry}\n{stages(entry, options.orders, options.pause_ms / 1000)}\n")
         return 0
     found: dict[str, Any] = json.loads(options.read.read_text()) if options.read else {}
-    asked = [part for part in (live, restart, busy) if options.all or getattr(options, part.__name__)]
-    parts = [trips, *asked] if options.all or not (asked or options.read) else asked
-    for part in parts:
+    asked = [part for part in (trips, live, restart, busy) if options.all or getattr(options, part.__name__)]
+    for part in asked if asked or options.read else [trips]:
         reached = part(options, found)
         if reached:
             print(f"\n{show_targets(reached)}\n")

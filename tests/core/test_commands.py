@@ -263,6 +263,21 @@ def test_amend_that_loses_against_the_fill_is_decided_no():
     assert (OrderState.FILLED, [(Command.AMEND, False)]) == (made.state, decisions(made))
 
 
+def test_amend_that_still_waits_at_the_end_is_decided_once_and_forgotten():
+    made = life(SENT, AMEND)
+    made.take(SHOWN_CANCELLED)
+    made.take(executed("late", "0.1", at=50))
+    assert ([(Command.AMEND, False)], None) == (decisions(made), made.order.wish_amend)
+
+
+@pytest.mark.parametrize(
+    "end,why", [(SHOWN_FILLED, "lost the race: the order is FILLED"), (SHOWN_CANCELLED, "the order is CANCELLED")]
+)
+def test_word_on_a_cancel_says_how_the_order_ended(end, why):
+    made = life(SENT, NEW, CANCEL, end)
+    assert [why] == [effect.why for effect in made.effects if isinstance(effect, Decide)]
+
+
 def test_cancel_overtakes_an_amend_that_is_out():
     made = life(SENT, NEW, AMEND, CANCEL)
     assert (1, Command.CANCEL, AMEND.amend) == (

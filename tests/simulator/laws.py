@@ -260,7 +260,8 @@ class Laws:
             self._absent(link_id)
         if fact in {"not_sent", "absence_proven"}:
             self._proof[link_id] = fact
-        if fact == "not_executed":
+        if fact == "not_executed" and self._proof.get(link_id) != "absence_proven":
+            # A refusal that comes after its order's absence was proven says the same once more.
             self._proof[link_id] = "refused"
         if fact == "nothing_found" and self._proof.get(link_id) == "refused":
             self._proof[link_id] = "refused, and one empty look-up"

@@ -260,6 +260,13 @@ def test_look_up_that_began_before_the_refusal_does_not_allow_the_next_send():
     assert OrderState.SUBMITTED is made.state
 
 
+@pytest.mark.parametrize("early_ms,state", [(0, OrderState.SUBMITTED), (1, OrderState.PENDING)])
+def test_look_up_counts_from_the_millisecond_of_the_refusal(early_ms, state):
+    made = life(SENT, NotExecuted(attempt=1, why="busy"), RetryDue())
+    made.take(LookedUp(complete=True, found=False, started_ms=Ms(made.order.last_sent_ms - early_ms)))
+    assert state is made.state
+
+
 def test_query_timer_that_fires_early_leaves_an_accepted_cancel_its_time():
     made = life(SENT, NEW, CANCEL, CommandAccepted(command=Command.CANCEL))
     made.take(QueryDue(), after_ms=POLICY.shown_ms - 1)

@@ -101,7 +101,7 @@ UNREACHABLE: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     (
         "this exchange never forgets an order that it took: its lists lag for less than an absence takes to be proven",
         ("absence_proven",),
-        ("SUBMITTED", "ACKNOWLEDGED", "PARTIAL_FILL", "FILLED", "CANCELLED", "REJECTED", "CLOSED"),
+        ("SUBMITTED", "ACKNOWLEDGED", "PARTIAL_FILL", "FILLED", "CANCELLED"),
     ),
     (
         "only an order that has ended asks whether its position has all of it, and an end is an end",

@@ -116,6 +116,8 @@ def plan_of(seed: int) -> Plan:
         actions.append(Action(draw.whole(0, length_ms), "fault", _fault(draw, config)))
     if draw.chance(0.1):
         _doubt(draw, config, actions)
+    if draw.chance(0.04):
+        _late_no(draw, actions)
     for _ in range(draw.weighted({0: 4, 1: 3, 2: 2})):
         _weather(draw, length_ms, actions)
     for _ in range(draw.weighted({0: 3, 1: 2, 2: 1})):
@@ -353,6 +355,15 @@ def _doubt(draw: Draw, config: Args, actions: list[Action]) -> None:
             count = 1 if match is create else draw.one((2, 4, None))
             made = {"fault": name, "match": match, "count": count, "probability": 1.0, "args": args}
             actions.append(Action(max(at_ms - draw.one((0, 1, 30)), 0), "fault", made))
+
+
+def _late_no(draw: Draw, actions: list[Action]) -> None:
+    """A create that is refused, of which we hear when its absence was proven long ago, and it was sent again."""
+    at_ms = max(draw.one([action.at_ms for action in actions if action.kind == "submit"]) - 1, 0)
+    code = {"ret_code": draw.one((10002, 10006, 110003, 110007)), "executed": False}
+    for name, args in (("error", code), ("delay_reply", {"ms": draw.whole(3_000, 12_000)})):
+        made = {"fault": name, "match": {"op": "order.create"}, "count": 1, "probability": 1.0, "args": args}
+        actions.append(Action(at_ms, "fault", made))
 
 
 def _fault(draw: Draw, config: Args, name: str = "") -> Args:

@@ -293,10 +293,11 @@ def replay_gives_the_same(laws: Laws) -> None:
         if entry.order_link_id in orders:
             again = plain.dumps(orders[entry.order_link_id])
             require(again == entry.body, "replay_gives_the_same", lambda e=entry, a=again: f"{e.body}\nagain\n{a}")
-    books = restore_books(world.journal, life.plant.context.instruments)
     ours = {key: _sized(position) for key, position in life.plant.context.positions.items() if position.size}
-    theirs = {key: _sized(book.snapshot) for key, book in books.items() if book.snapshot.size}
-    require(ours == theirs, "replay_gives_the_same", lambda: f"positions {ours}, again {theirs}")
+    for whole in (False, True):
+        books = restore_books(world.journal, life.plant.context.instruments, whole=whole)
+        theirs = {key: _sized(book.snapshot) for key, book in books.items() if book.snapshot.size}
+        require(ours == theirs, "replay_gives_the_same", lambda theirs=theirs: f"positions {ours}, again {theirs}")
 
 
 def _sized(position: Any) -> tuple[Any, ...]:

@@ -14,6 +14,7 @@ from hean.core.position import Balance, Base, PositionBook
 from hean.core.reconcile import COVERED
 from hean.core.types import Category, EventType, Execution, Instrument, PositionRow
 from hean.journal import ExecutionEntry, JournalView, PositionEntry
+from hean.journal.marks import SUMMED_MARK
 
 Key = tuple[Category, str, int]
 """category, symbol, position_idx."""
@@ -35,10 +36,14 @@ def opening_balance(row: PositionRow, book: PositionBook | None = None) -> Posit
     return PositionEntry(category=row.category, symbol=row.symbol, position_idx=row.position_idx, body=body)
 
 
-def summed_up(book: PositionBook) -> PositionEntry:
-    """What a book no longer holds singly, as the journal keeps it: a restart reads the executions after it alone."""
-    body = plain.dumps(book.base)
-    return PositionEntry(category=book.category, symbol=book.symbol, position_idx=book.position_idx, body=body)
+def summed_up(book: PositionBook) -> dict[str, str]:
+    """What a book no longer holds singly, as marks of the journal: a restart reads the executions after it alone."""
+    return {_summed_mark((book.category, book.symbol, book.position_idx)): plain.dumps(book.base)}
+
+
+def _summed_mark(key: Key) -> str:
+    category, symbol, position_idx = key
+    return f"{SUMMED_MARK} {category} {symbol} {position_idx}"
 
 
 def restore_told(
@@ -82,6 +87,8 @@ def restore_books(
     journal: JournalView,
     instruments: Mapping[tuple[Category, str], Instrument],
     counts: Callable[[ExecutionEntry], bool] = lambda _: True,
+    *,
+    whole: bool = False,
 ) -> dict[Key, PositionBook]:
     """
     The books as the journal gives them back: what was taken over or summed up, then every execution since.
@@ -90,31 +97,30 @@ def restore_books(
         journal: of the account.
         instruments: for the coins that they settle in.
         counts: whether an execution is folded; asked once for each.
+        whole: fold what was summed up too, execution by execution.
     """
     books: dict[Key, PositionBook] = {}
 
-    def book(category: Category, symbol: str, position_idx: int) -> PositionBook:
-        instrument = instruments.get((category, symbol))
-        coin = instrument.settle_coin if instrument is not None else ""
-        key = (category, symbol, position_idx)
+    def book(key: Key) -> PositionBook:
         if key not in books:
-            books[key] = PositionBook(category, symbol, position_idx, settle_coin=coin)
+            instrument = instruments.get(key[:2])
+            books[key] = PositionBook(*key, settle_coin=instrument.settle_coin if instrument is not None else "")
         return books[key]
 
     for entry in journal.positions():
-        kept = plain.loads(PositionRow | Balance | Base, entry.body)
-        own = book(Category(entry.category), entry.symbol, entry.position_idx)
-        if isinstance(kept, Base):
-            own.rest_on(kept)
-        else:
-            own.resume(kept if isinstance(kept, Balance) else Balance(row=kept))
-    for key in journal.accounted():
-        if key[0] not in COVERED:
+        kept = plain.loads(PositionRow | Balance, entry.body)
+        balance = kept if isinstance(kept, Balance) else Balance(row=kept)
+        book((Category(entry.category), entry.symbol, entry.position_idx)).resume(balance)
+    for category, symbol, position_idx in journal.accounted():
+        if category not in COVERED:
             continue
-        known = books.get((Category(key[0]), *key[1:]))
-        for row in journal.executions_after(*key, -1 if known is None else known.base_seq):
-            if not counts(row):
-                continue
-            execution = plain.loads(Execution, row.body)
-            book(execution.category, execution.symbol, row.position_idx).fold(execution)
+        key = (Category(category), symbol, position_idx)
+        summed = None if whole else journal.mark(_summed_mark(key))
+        base = plain.loads(Base, summed) if summed is not None else None
+        # A balance that was taken over later stands for all before it.
+        if base is not None and base.holding.seq > book(key).base_seq:
+            book(key).rest_on(base)
+        for row in journal.executions_after(*key, book(key).base_seq):
+            if counts(row):
+                book(key).fold(plain.loads(Execution, row.body))
     return books

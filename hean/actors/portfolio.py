@@ -255,7 +255,7 @@ class PortfolioActor(KeptActor):
         """Sum what the exchange confirmed and hardly anything can still come before: a book must not grow for ever."""
         book = self._books[key]
         if book.count > 2 * KEEP_EXECUTIONS and book.checkpoint(min(row.seq, book.seq_behind(KEEP_EXECUTIONS))):
-            self._context.remember(Batch(at_ms=self._context.now_ms(), positions=(summed_up(book),)))
+            self._context.remember(Batch(at_ms=self._context.now_ms(), marks=summed_up(book)))
 
     def _ask_later(self, key: Key) -> None:
         if key not in self._waiting:

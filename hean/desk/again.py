@@ -217,7 +217,7 @@ class Again:
         self.orders += 1
 
     def _compare_positions(self) -> Iterator[Difference]:
-        books = restore_books(self._view, {})
+        books = restore_books(self._view, {}, whole=True)
         for key, shown in self._shown.items():
             book = next((book for at, book in books.items() if (str(at[0]), at[1], at[2]) == key), None)
             # What is at or below an opening balance is settled, and not held any more.

@@ -249,7 +249,7 @@ class JournalView:
         return self._all(ParkedEntry, sql.PARKED)
 
     def positions(self) -> tuple[PositionEntry, ...]:
-        """List of each position what was taken over or summed up last."""
+        """List of each position what was taken over last."""
         return self._all(PositionEntry, sql.POSITIONS)
 
     def mark(self, name: str) -> str | None:

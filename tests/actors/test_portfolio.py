@@ -130,6 +130,22 @@ def test_what_is_summed_up_is_not_folded_again_after_a_restart(world: World) -> 
     assert [f"e-{seq}" for seq in range(KEEP_EXECUTIONS + 1, 2 * KEEP_EXECUTIONS + 2)] == read
 
 
+def test_what_is_summed_up_can_be_folded_whole_and_comes_out_the_same(world: World) -> None:
+    for seq in range(2 * KEEP_EXECUTIONS + 1):
+        world.fold(seq, Side.BUY if seq % 2 else Side.SELL, exec_price=Decimal(100 + seq % 7))
+    world.compare(row("1", 2 * KEEP_EXECUTIONS, Side.SELL))
+    book, whole = world.actor._books[KEY], restore_books(world.context.journal, {}, whole=True)[KEY]
+    assert (book.snapshot, 2 * KEEP_EXECUTIONS + 1) == (whole.snapshot, whole.count)
+
+
+def test_a_balance_that_is_taken_over_stands_for_what_was_summed_up_before(world: World) -> None:
+    for seq in range(2 * KEEP_EXECUTIONS + 1):
+        world.fold(seq, Side.BUY if seq % 2 else Side.SELL)
+    world.compare(row("1", 2 * KEEP_EXECUTIONS, Side.SELL))
+    world.actor.handle(AdoptPosition(row=row("7", 3 * KEEP_EXECUTIONS), why="drift"))
+    assert Decimal(7) == restore_books(world.context.journal, {})[KEY].snapshot.size
+
+
 def test_executions_that_no_row_confirms_are_held_singly(world: World) -> None:
     for seq in range(2 * KEEP_EXECUTIONS + 1):
         world.fold(seq)

@@ -267,6 +267,20 @@ def test_look_up_counts_from_the_millisecond_of_the_refusal(early_ms, state):
     assert state is made.state
 
 
+def test_alarm_says_that_every_look_up_began_too_early():
+    made = life(SENT, NotExecuted(attempt=1, why="busy"), RetryDue())
+    for _ in range(LOOKUPS_BEFORE_ALARM):
+        made.take(LookedUp(complete=True, found=False, started_ms=Ms(START_MS)))
+    assert "it began before the last attempt was answered" in last_event(made).detail
+
+
+def test_order_that_the_exchange_may_have_forgotten_says_who_must_decide():
+    made = in_state(OrderState.TIMEOUT)
+    made.look(after_ms=DAY_MS + 1)
+    made.look()
+    assert (OrderState.ERROR, True) == (made.state, "decide with resolve" in made.order.reason)
+
+
 def test_query_timer_that_fires_early_leaves_an_accepted_cancel_its_time():
     made = life(SENT, NEW, CANCEL, CommandAccepted(command=Command.CANCEL))
     made.take(QueryDue(), after_ms=POLICY.shown_ms - 1)

@@ -281,6 +281,28 @@ def test_order_that_the_exchange_may_have_forgotten_says_who_must_decide():
     assert (OrderState.ERROR, True) == (made.state, "decide with resolve" in made.order.reason)
 
 
+def test_order_that_rests_for_more_than_a_day_is_not_given_up_for_its_absence():
+    made = in_state(OrderState.ACKNOWLEDGED, in_flight=False)
+    made.now_ms += DAY_MS + 1
+    for _ in range(MISSES_FOR_VANISHED + 1):
+        made.look(after_ms=BLIND_MS)
+    assert (OrderState.ACKNOWLEDGED, True) == (made.state, made.order.unresolved)
+
+
+def test_command_that_was_throttled_for_a_millisecond_waits_it_out():
+    made = life(SENT, NEW, CANCEL)
+    made.take(CommandFailed(command=Command.CANCEL, why="throttled", retry_ms=1))
+    assert (0, StartTimer(timer=Timer.QUERY, delay_ms=1)) == (made.wanted(QueryOrder), made.effects[-1])
+
+
+@pytest.mark.parametrize("early_ms,cut", [(1, True), (0, False)])
+def test_back_off_is_cut_short_only_before_an_absence_can_be_proven(early_ms, cut):
+    made = in_state(OrderState.TIMEOUT)
+    made.now_ms = made.order.blind_until_ms - early_ms
+    made.take(LookedUp(complete=False, found=False, started_ms=Ms(START_MS)))
+    assert cut is (made.effects[-1].delay_ms == early_ms + 1)
+
+
 def test_query_timer_that_fires_early_leaves_an_accepted_cancel_its_time():
     made = life(SENT, NEW, CANCEL, CommandAccepted(command=Command.CANCEL))
     made.take(QueryDue(), after_ms=POLICY.shown_ms - 1)
@@ -317,6 +339,13 @@ def test_restart_forgets_the_flight_and_gives_the_exchange_time_to_show_it():
     assert (OrderState.TIMEOUT, False, True) == (made.state, order.in_flight, order.looking)
     assert made.now_ms + BLIND_MS == order.blind_until_ms
     assert START_MS + 1 == order.last_sent_ms
+
+
+@pytest.mark.parametrize("facts,blind", [((SENT, ACCEPTED), True), ((SENT, NEW), True), ((SENT, NEW, ACCEPTED), False)])
+def test_restart_blinds_whatever_may_have_been_on_its_way(facts, blind):
+    made = life(*facts)
+    made.take(Restarted(), after_ms=5_000)
+    assert blind is (made.now_ms + BLIND_MS == made.order.blind_until_ms)
 
 
 def test_restart_of_an_order_that_rests_keeps_what_absence_may_prove():

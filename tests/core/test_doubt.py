@@ -348,6 +348,14 @@ def test_restart_blinds_whatever_may_have_been_on_its_way(facts, blind):
     assert blind is (made.now_ms + BLIND_MS == made.order.blind_until_ms)
 
 
+def test_restart_asks_anew_what_was_being_asked_and_counts_from_nothing():
+    made = life(SENT, UNKNOWN)
+    made.order = evolve(made.order, misses=1)
+    assert (True, 1) == (made.order.looking, made.wanted(QueryOrder))
+    made.take(Restarted())
+    assert (2, 0) == (made.wanted(QueryOrder), made.order.misses)
+
+
 def test_restart_of_an_order_that_rests_keeps_what_absence_may_prove():
     made = life(SENT, ACCEPTED, NEW)
     blind_until_ms = made.order.blind_until_ms

@@ -150,7 +150,8 @@ class Doubt(Draft):
     def forget_flight(self) -> None:
         """The process that sent it is gone: its bytes left no later than now, and no reply will come."""
         order = self.order
-        if order.attempts and (order.in_flight or order.state is OrderState.SUBMITTED):
+        # Our clock may have jumped while nothing ran: what it says of the time since the send proves nothing.
+        if order.attempts and (order.in_flight or order.state in _UNSHOWN):
             self._set(blind_until_ms=Ms(self.now_ms + self.policy.visibility_ms))
         pending = order.pending
         if pending is not None and pending.failed_ms is None:

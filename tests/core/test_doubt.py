@@ -402,3 +402,10 @@ def test_contradiction_says_what_was_held_and_what_came(state, fact, text):
         text = "the exchange shows Cancelled, executed 1"
     made.take(fact)
     assert f"order h1-order is {state}, yet {text}; asking the exchange" == last_event(made).detail
+
+
+def test_restart_in_doubt_waits_anew_before_an_absence_counts():
+    made = in_state(OrderState.TIMEOUT, in_flight=False)
+    # A minute by our clock, which may have jumped.
+    made.take(Restarted(), after_ms=60_000)
+    assert made.now_ms + BLIND_MS == made.order.blind_until_ms

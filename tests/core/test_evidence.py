@@ -395,6 +395,13 @@ def test_quantity_of_an_execution_row_is_its_own_orders():
     assert (OrderState.PARTIAL_FILL, Decimal(2)) == (made.state, made.order.qty)
 
 
+def test_quantity_that_an_execution_shows_before_any_row_is_told_once():
+    made = life(SENT, NEW, executed("e1", "1", at=30, order_qty=Decimal(2)))
+    assert ["qty 1 -> 2"] == [event.detail for event in made.events if event.type is EventType.ORDER_AMENDED]
+    made.take(shown(OrderStatus.PARTIALLY_FILLED, "1", at=30, qty=Decimal(2)))
+    assert 1 == made.told(EventType.ORDER_AMENDED)
+
+
 def test_late_execution_does_not_bring_an_old_quantity_back():
     made = life(SENT, shown(OrderStatus.NEW, at=30, qty=Decimal(2)), executed("e1", "1", at=20))
     assert (OrderState.PARTIAL_FILL, Decimal(2)) == (made.state, made.order.qty)

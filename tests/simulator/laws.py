@@ -256,7 +256,7 @@ class Laws:
         if fact == "resolved":
             self.resolved.add(link_id)
         effects = body["effects"]
-        if fact == "absence_proven":
+        if fact == "absence_proven" and before == "TIMEOUT":
             self._absent(link_id)
         if fact in {"not_sent", "absence_proven"}:
             self._proof[link_id] = fact

@@ -110,3 +110,26 @@ def test_symbol_whose_holding_was_told_is_not_asked_for_again() -> None:
         behaviour={"position_push_unchanged": False, "close_after_failed_auth": True},
     )
     assert None is play(plan).broken
+
+
+def test_amended_quantity_that_an_execution_tells_before_the_row_is_told() -> None:
+    plan = world(
+        104182,
+        submit(5_396, n=6, side="Sell", order_type="Limit", price="95100.0"),
+        Action(5_410, "amend", {"n": 6, "changes": {"qty": "0.033"}}),
+        Action(6_801, "market", {"symbol": "BTCUSDT", "category": "linear", "ask_qty": "0.003"}),
+        submit(6_955, n=8, qty="0.006", order_type="Limit", price="95195.0"),
+        length_ms=9_000,
+        visibility_s=3.1,
+        max_age_s=20.0,
+        max_tries=3,
+        ban_silence_s=6.0,
+        reconcile_s=4.0,
+        overlap_s=5.0,
+        offset_ms=-2500,
+        lag=0.2,
+        behaviour={"order_push_delay_ms": [0, 2000], "fok_refusal": "Rejected", "linear_price_band": "reject"},
+        limits="none",
+        finale="close",
+    )
+    assert None is play(plan).broken

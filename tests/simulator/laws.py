@@ -25,7 +25,7 @@ from hean.journal import Batch, Committed
 from tests.exchange.orders import Order as TheirOrder
 from tests.simulator.network import SimSocket
 from tests.simulator.quiet import END_LAWS, FINAL, QUIET_LAWS, actor_of, the_journal_is_whole
-from tests.simulator.violation import Violation, require
+from tests.simulator.violation import Unknowable, Violation, require
 
 if TYPE_CHECKING:
     from tests.simulator.world import World
@@ -96,7 +96,7 @@ class Laws:
         self._seen_of: dict[str, tuple[Decimal, int]] = {}
         self._their_execs: dict[str, Any] = {}
         self._their_seen = 0
-        self._failed: Violation | None = None
+        self._failed: Violation | Unknowable | None = None
         self._spoiled = 0
         self.told = 0
 
@@ -251,6 +251,7 @@ class Laws:
             self.fail("orders_never_go_back", f"{link_id}: {before} -> {after} by {fact}")
         if before != after and after == "CLOSED":
             self._settled(link_id)
+        self._lost_for_good(link_id, fact)
         if before != after and fact != "resolved":
             self._no_end_is_assumed(link_id, after, fact)
         if fact == "resolved":
@@ -293,6 +294,11 @@ class Laws:
         ours = self._executed.get(link_id, ZERO)
         if ours < theirs.cum_qty:
             self.fail("closed_is_settled", f"{link_id} is CLOSED: {ours} executed here, {theirs.cum_qty} there")
+
+    def _lost_for_good(self, link_id: str, fact: str) -> None:
+        """A power cut took an intent back, its signal was sent anew and refused: the first order lives, and nobody knows."""
+        if self.world.power_cut and fact == "refused" and self.their_order(link_id) is not None:
+            self._failed = self._failed or Unknowable(f"{link_id}: sent before a power cut, and refused after it")
 
     def _no_end_is_assumed(self, link_id: str, after: str, fact: str) -> None:
         """FILLED, CANCELLED and REJECTED are the exchange's words, not guesses."""

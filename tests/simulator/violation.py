@@ -14,6 +14,10 @@ class Violation(AssertionError):
         self.why = why
 
 
+class Unknowable(Exception):
+    """A world in which nobody could do better: it ends here, and no law is broken."""
+
+
 def require(truth: object, law: str, why: str | Callable[[], str]) -> None:
     """Break the law where it does not hold."""
     if not truth:

@@ -296,7 +296,7 @@ class Laws:
             self.fail("closed_is_settled", f"{link_id} is CLOSED: {ours} executed here, {theirs.cum_qty} there")
 
     def _lost_for_good(self, link_id: str, fact: str) -> None:
-        """A power cut took an intent back, its signal was sent anew and refused: the first order lives, and nobody knows."""
+        """A power cut took an intent back; its signal, sent anew, was refused: the first order lives unknown."""
         if self.world.power_cut and fact == "refused" and self.their_order(link_id) is not None:
             self._failed = self._failed or Unknowable(f"{link_id}: sent before a power cut, and refused after it")
 

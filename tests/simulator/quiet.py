@@ -116,9 +116,11 @@ def outcomes_of(theirs: TheirOrder) -> set[OrderState]:
     """What an ended order of the exchange may be here."""
     if theirs.status == "Filled":
         return {OrderState.FILLED}
-    if theirs.status == "Rejected":
-        return {OrderState.CANCELLED} if theirs.cum_qty else {OrderState.REJECTED, OrderState.CANCELLED}
-    return {OrderState.CANCELLED, OrderState.FILLED} if theirs.cum_qty >= theirs.qty else {OrderState.CANCELLED}
+    if theirs.cum_qty >= theirs.qty:
+        return {OrderState.CANCELLED, OrderState.FILLED}
+    if theirs.status == "Rejected" and not theirs.cum_qty:
+        return {OrderState.REJECTED, OrderState.CANCELLED}
+    return {OrderState.CANCELLED}
 
 
 def executions_are_equal(laws: Laws) -> None:

@@ -182,8 +182,8 @@ TEETH: tuple[Tooth, ...] = (
         name="fill_not_in_position",
         what="a fill that comes after the order's end does not reach the position",
         path="hean/core/evidence.py",
-        old="        self._placed()\n        self._account(execution)\n",
-        new="        self._placed()\n        if not order.ended:\n            self._account(execution)\n",
+        old="        self._account(execution)\n        if not order.fees_known:\n",
+        new="        if not order.ended:\n            self._account(execution)\n        if not order.fees_known:\n",
     ),
     Tooth(
         name="foreign_execution_ignored",

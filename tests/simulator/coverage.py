@@ -100,7 +100,7 @@ UNREACHABLE: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ),
     (
         (
-            "what was accepted is there, and the lists lag for less than an absence takes to be proven; a restart, over "
+            "what was accepted is there, and the lists lag for less than an absence takes to be proven; a restart, in "
             "which our clock may jump, makes it TIMEOUT"
         ),
         ("absence_proven",),

@@ -132,8 +132,9 @@ class OrderActor(Boundary):
         """Give the machine a fact, and with it those that have queued behind: one transaction for all of them."""
         context, before = self._context, self._order
         now_ms = context.now_ms()
-        taken, gathered = self._gather(fact, extra, now_ms)
+        gathered: list[object] = []
         try:
+            taken = self._gather(fact, extra, now_ms, gathered)
             # A freeze whose cause comes again is told twice; a cause whose freeze a kill took would trade on.
             self._freeze(taken)
             context.journal.commit(batch_of(*taken, at_ms=now_ms, digest=self._slot.cell.digest))
@@ -167,24 +168,27 @@ class OrderActor(Boundary):
             if isinstance(effect, FreezeSymbol):
                 freeze(self._context, request.category, request.symbol, effect.why)
 
-    def _gather(self, fact: Fact, extra: tuple[Record, ...], now_ms: Ms) -> tuple[list[Taken], list[object]]:
+    def _gather(self, fact: Fact, extra: tuple[Record, ...], now_ms: Ms, gathered: list[object]) -> list[Taken]:
         """
-        What the machine did with a fact and with those that waited, and the messages that these were.
+        What the machine did with a fact and with those that waited, whose messages are put into `gathered`.
 
         As long as nothing is to be sent: what goes out is decided by the last that is known, not by what is known
         before it.
         """
-        context, order, taken, gathered = self._context, self._order, list[Taken](), list[object]()
+        context, order, taken = self._context, self._order, list[Taken]()
+        message: object | None = None
         while True:
             unit = context.ports.unit()
             try:
+                if message is not None:
+                    fact, extra = self._fact_of(message) if isinstance(message, Answered) else (cast(Fact, message), ())
                 applied = apply(order, fact, now_ms, context.policy, unit=unit)
             except BaseException:
-                if not gathered:
+                if message is None:
                     raise
                 # Raises again when its turn comes, alone.
                 self.mailbox.give_back([gathered.pop()])
-                return taken, gathered
+                return taken
             context.ports.point(Point.APPLIED)
             taken.append(Taken(fact=fact, applied=applied, unit=unit, extra=extra))
             order = applied.order
@@ -192,9 +196,8 @@ class OrderActor(Boundary):
             joins = partial(_joins, order)
             message = self.mailbox.next_of(joins) if quiet and len(taken) < TOGETHER else None
             if message is None:
-                return taken, gathered
+                return taken
             gathered.append(message)
-            fact, extra = self._fact_of(message) if isinstance(message, Answered) else (cast(Fact, message), ())
 
     def _rest(self, before: OrderState, after: OrderState, now_ms: Ms) -> None:
         """An order that came to rest retires after a while; one that came back stays."""

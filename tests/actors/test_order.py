@@ -11,6 +11,7 @@ from attrs import evolve
 from hean.actors.boundary import Inbox
 from hean.actors.messages import Confirm, Crashed, Fold, Ping, Send
 from hean.actors.order import TOGETHER, OrderActor
+from hean.actors.ports import Point
 from hean.actors.registry import Cell, Slot
 from hean.core.calls import CancelOrder
 from hean.core.facts import CancelAsked, Executed, Sent, Settled, Shown, Timer
@@ -170,3 +171,22 @@ def test_an_overfill_freezes_its_symbol_before_anything_can_forget_why(staged: S
     staged.inbox.tell(executed("e1", "1.5"))
     staged.handle_next()
     assert Decimal("0.5") == staged.slot.cell.snapshot.overfill_qty
+
+
+def test_what_raises_after_a_fact_was_gathered_drops_none(staged: Staged) -> None:
+    facts = [executed("e1", "0.4"), shown(OrderStatus.NEW), executed("e2", "0.6")]
+    for fact in facts:
+        staged.inbox.tell(fact)
+    passed: list[Point] = []
+
+    def strike(point: Point) -> None:
+        passed.append(point)
+        if [Point.APPLIED] * 2 == passed:
+            raise RuntimeError("a mistake of ours")
+
+    staged.stage.context.ports = evolve(staged.stage.context.ports, point=strike)
+    staged.handle_next()
+    assert ([], OrderState.SUBMITTED) == (staged.commits.facts, staged.state)
+    [crashed] = staged.stage.boxes["supervisor"].take(Crashed)
+    assert facts[0] is crashed.message
+    assert facts[1:] == [message for message in staged.inbox.leftover() if message in facts]

@@ -15,7 +15,7 @@ from hean.actors.brakes import brake
 from hean.actors.context import Context, record_of
 from hean.actors.kept import KeptActor
 from hean.actors.messages import Answered, CancelChild, Fold, Forget, Ping, PositionsSeen, Send, Unowned
-from hean.actors.scribe import duplicate_of, execution_entry, execution_key
+from hean.actors.scribe import duplicate_of, execution_entry, execution_key, parked_entry
 from hean.core import plain
 from hean.core.calls import CancelOrder, Page, QueryPositions, VerdictKind
 from hean.core.foreign import Cause, ForeignOrder, ForeignOrders, cause_of, hedged_by, position_idx_of
@@ -28,7 +28,6 @@ from hean.core.types import (
     Event,
     EventType,
     Execution,
-    Ms,
     OrderLinkId,
     OrderRow,
     OrderSnapshot,
@@ -37,7 +36,7 @@ from hean.core.types import (
     Reaction,
     Source,
 )
-from hean.journal import Batch, ExecutionEntry, ExecutionKey, OrderEntry, ParkedEntry
+from hean.journal import Batch, ExecutionEntry, ExecutionKey, OrderEntry
 from hean.journal.marks import FOREIGN_MARK
 
 # Ended ones are kept for executions that come late; beyond this many the oldest are dropped.
@@ -138,7 +137,7 @@ class ExternalActor(KeptActor):
                     at_ms=event.at_ms,
                     records=tuple(record_of(event) for event in told),
                     executions=(execution_entry(execution, None, idx),),
-                    parked=(_parked(execution, event.at_ms),) if folded else (),
+                    parked=(parked_entry(execution, event.at_ms),) if folded else (),
                     unparked=() if folded else (execution_key(execution),),
                 )
             )
@@ -207,7 +206,7 @@ class ExternalActor(KeptActor):
         if key in waiting:
             return
         now_ms = self._context.now_ms()
-        self._context.journal.commit(Batch(at_ms=now_ms, parked=(_parked(execution, now_ms),)))
+        self._context.journal.commit(Batch(at_ms=now_ms, parked=(parked_entry(execution, now_ms),)))
         self._context.observe("parked", {"exec_id": execution.exec_id, "order_id": execution.order_id})
         waiting[key] = message
         if len(waiting) == 1:
@@ -386,15 +385,3 @@ class ExternalActor(KeptActor):
 
     def _marks(self) -> dict[str, str]:
         return {FOREIGN_MARK: plain.dumps(ForeignOrders(orders=(*self._open.values(), *self._ended.values())))}
-
-
-def _parked(execution: Execution, at_ms: Ms) -> ParkedEntry:
-    """The row that keeps an execution until its position is known and told."""
-    return ParkedEntry(
-        category=execution.category,
-        symbol=execution.symbol,
-        exec_id=execution.exec_id,
-        order_id=execution.order_id,
-        at_ms=at_ms,
-        body=plain.dumps(execution),
-    )

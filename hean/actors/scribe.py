@@ -9,7 +9,7 @@ from hean.core.facts import Decide, Effect, Executed, Fact
 from hean.core.order import Applied
 from hean.core.record import Order
 from hean.core.types import Execution, Ms, OrderState, Source
-from hean.journal import Batch, ExecutionEntry, ExecutionKey, OrderEntry, Record
+from hean.journal import Batch, ExecutionEntry, ExecutionKey, OrderEntry, ParkedEntry, Record
 
 
 @frozen(kw_only=True)
@@ -120,6 +120,18 @@ def execution_entry(execution: Execution, order: Order | None, position_idx: int
         position_idx=order.request.position_idx if order is not None else position_idx,
         seq=execution.seq,
         exec_ms=execution.exec_ms,
+        body=plain.dumps(execution),
+    )
+
+
+def parked_entry(execution: Execution, at_ms: Ms) -> ParkedEntry:
+    """The row that keeps an execution until its owner, and its position, are known and told."""
+    return ParkedEntry(
+        category=execution.category,
+        symbol=execution.symbol,
+        exec_id=execution.exec_id,
+        order_id=execution.order_id,
+        at_ms=at_ms,
         body=plain.dumps(execution),
     )
 

@@ -25,7 +25,7 @@ from hean.actors.messages import (
 )
 from hean.actors.order import LINGER_MS, OrderActor
 from hean.actors.registry import Cell, Slot
-from hean.actors.scribe import duplicate_of, execution_key
+from hean.actors.scribe import duplicate_of, execution_key, parked_entry
 from hean.core import plain
 from hean.core.breaker_facts import JournalFailed
 from hean.core.calls import Quarantine
@@ -42,7 +42,7 @@ from hean.core.types import (
     OrderState,
     Source,
 )
-from hean.journal import Batch, OrderEntry, ParkedEntry, Record
+from hean.journal import Batch, OrderEntry, Record
 
 # An order whose actor crashes more often than this on the way is parked in ERROR.
 MAX_CRASHES = 3
@@ -262,21 +262,8 @@ class SupervisorActor(KeptActor):
         self._context.observe("duplicate", {"exec_id": row.exec_id, "source": source})
 
     def _park(self, execution: Execution) -> None:
-        self._context.journal.commit(
-            Batch(
-                at_ms=self._context.now_ms(),
-                parked=(
-                    ParkedEntry(
-                        category=execution.category,
-                        symbol=execution.symbol,
-                        exec_id=execution.exec_id,
-                        order_id=execution.order_id,
-                        at_ms=self._context.now_ms(),
-                        body=plain.dumps(execution),
-                    ),
-                ),
-            )
-        )
+        now_ms = self._context.now_ms()
+        self._context.journal.commit(Batch(at_ms=now_ms, parked=(parked_entry(execution, now_ms),)))
         self._context.observe("parked", {"exec_id": execution.exec_id, "order_id": execution.order_id})
         self._look_at_parked()
 

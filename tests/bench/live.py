@@ -73,8 +73,7 @@ def many(levels: Iterable[int], *, client: str, rounds: int, orders: int, pause_
 
 
 def _settled_kib(turns: Turns, name: str) -> float:
-    # Queues are emptied and settled orders retired by then.
-    time.sleep(CALM_S)
+    time.sleep(CALM_S)  # waits because queues are emptied and settled orders retired by then
     kib: float = turns.workers[name].do("memory")["kib"]
     return kib
 

@@ -109,7 +109,7 @@ def _made(orders: int, scratch: Path) -> Path:
         worker = Worker("hean ws")
         worker.do("start", urls=exchange.urls, scratch=str(scratch))
         worker.do("one_by_one", first=0, count=PATTERN, pause_s=0.1)
-        time.sleep(3)
+        time.sleep(3)  # waits because a settled order is retired, and its last rows are written, a while later
         worker.do("stop")
         worker.close()
     path = scratch / "journal.db"

@@ -206,7 +206,7 @@ def stages(entry: str, orders: int, pause_s: float) -> str:
                 # What follows is counted without a stamp in its way.
                 tracer.close()
                 for number, most in enumerate((1, 50), start=1):
-                    time.sleep(client.rest_s)
+                    time.sleep(client.rest_s)  # waits because the last orders are retired meanwhile
                     told += _by_thread(client, number * LATER, orders, most)
                 return told
             finally:
@@ -218,8 +218,7 @@ def stages(entry: str, orders: int, pause_s: float) -> str:
 def _by_thread(client: Client, first: int, orders: int, most: int) -> str:
     before = _cpu_s()
     client.in_flight(first, orders, most)
-    # What is said to the log comes a moment later.
-    time.sleep(SAID_S)
+    time.sleep(SAID_S)  # waits because what is said to the log comes a moment later
     spent: dict[str, float] = {}
     for (name, ident), cpu_s in _cpu_s().items():
         spent[name] = spent.get(name, 0.0) + cpu_s - before.get((name, ident), 0.0)

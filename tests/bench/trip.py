@@ -97,7 +97,7 @@ class Threaded:
             trip = self.trade(number)
             self._await(trip)
             trips.append(trip)
-            time.sleep(pause_s)
+            time.sleep(pause_s)  # waits because the pause is what is asked for
         return trips
 
     def in_flight(self, first: int, count: int, most: int) -> None:
@@ -159,7 +159,7 @@ class Looped:
                 await self.trade(trip, number)
                 await asyncio.wait_for(trip.done.wait(), WAIT_S)  # type: ignore[arg-type]
                 trips.append(trip)
-                await asyncio.sleep(pause_s)
+                await asyncio.sleep(pause_s)  # waits because the pause is what is asked for
             return trips
 
         trips: list[Trip] = self._do(trade())

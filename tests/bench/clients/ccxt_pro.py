@@ -27,7 +27,7 @@ class CcxtPro(Looped):
         self._exchange.urls["api"] = {"public": urls["rest"], "private": urls["rest"], "ws": self._streams(urls)}
         await self._exchange.load_markets()
         self._watching = asyncio.create_task(self._watch())
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.5)  # waits because ccxt does not say when its stream is subscribed
 
     async def trade(self, trip: Trip, number: int) -> None:
         symbol, side, qty = MARKETS[symbol_of(number)], side_of(number).lower(), float(qty_of(number))

@@ -93,11 +93,9 @@ class Hean(Threaded):
             waiting.append(self.router.submit(signal))
             if len(waiting) >= each or number == first + count - 1:
                 for ticket in waiting:
-                    deadline = time.monotonic() + WAIT_S
-                    while ticket.state is not OrderState.ACKNOWLEDGED:
-                        if ticket.state is OrderState.DENIED or time.monotonic() > deadline:
-                            raise RuntimeError(f"{ticket.order_link_id} is {ticket.state}: {ticket.snapshot().reason}")
-                        time.sleep(0.001)
+                    order = ticket.wait_for(OrderState.ACKNOWLEDGED, WAIT_S)
+                    if order.state is not OrderState.ACKNOWLEDGED:
+                        raise RuntimeError(f"{order.order_link_id} is {order.state}: {order.reason}")
                 waiting = []
 
     def open_orders(self) -> int:

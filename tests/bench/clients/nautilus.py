@@ -76,7 +76,7 @@ class Nautilus(Looped):
         while not self._strategy.is_running:
             if time.monotonic() > deadline:
                 raise RuntimeError("nautilus is not up within 20 s")
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # waits because it does not say when it runs
         self._instruments = {symbol: self._provider.find(each) for symbol, each in _IDS.items()}
         # Without a data client nobody else brings them into the cache.
         for instrument in self._instruments.values():

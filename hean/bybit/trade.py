@@ -9,7 +9,7 @@ Source: Bybit V5 docs, websocket/trade/guideline.
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from attrs import frozen
 
@@ -42,8 +42,6 @@ from hean.core.calls import (
     group_of,
 )
 from hean.core.types import Ms
-
-REQ_ID_MAX_CHARS: Final = 36
 
 Operation: TypeAlias = CreateOrder | AmendOrder | CancelOrder
 

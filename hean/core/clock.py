@@ -12,14 +12,10 @@ Source: Bybit V5 docs, guide: a request is valid when server_time - recv_window 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Final
 
 from attrs import evolve, frozen
 
 from hean.core.types import Ms
-
-# Source: Bybit V5 docs, guide (authentication): a timestamp this far ahead of the server is refused with 10002.
-MAX_AHEAD_MS: Final = 1_000
 
 
 class ClockFinding(StrEnum):
@@ -139,12 +135,3 @@ def observe(clock: Clock, sample: Sample) -> tuple[Clock, ClockFinding | None]:
             return evolve(clock, samples=(sample,)), ClockFinding.JUMP
     learned = evolve(clock, samples=(*clock.samples, sample)[-clock.policy.keep :])
     return learned, learned.finding(now_ms)
-
-
-def timestamp_accepted(timestamp_ms: Ms, server_ms: Ms, recv_window_ms: int) -> bool:
-    """
-    Whether the exchange takes a request stamped so when it arrives at `server_ms` of its clock.
-
-    The rule is not symmetric: no receive window helps a clock that is a second fast.
-    """
-    return server_ms - recv_window_ms <= timestamp_ms < server_ms + MAX_AHEAD_MS

@@ -155,6 +155,14 @@ FAULTS: list[tuple[str, str, Prepare, str, str]] = [
     ),
     ("account", "fail", refuse("account/info", 10005), "10005", "testnet.bybit.com"),
     ("position mode BTCUSDT", "warn", hedged, "hedge", "position_idx"),
+    ("symbol BTCUSDT", "fail", refuse("market/instruments-info", 10016), "10016", "check the spelling"),
+    (
+        "symbol BTCUSDT",
+        "fail",
+        answer("market/instruments-info", {"category": "linear", "list": [{"symbol": "BTCUSDT"}]}),
+        "does not read",
+        "check the spelling",
+    ),
     ("position mode BTCUSDT", "fail", refuse("position/list", 10016), "10016", "testnet.bybit.com"),
     ("rate budget", "fail", fault("rate_limit", match={"endpoint": "order/realtime"}), "10006", "another program"),
     ("private stream", "fail", fault("refuse_auth", match={"channel": "private"}), "login was refused", "key"),
@@ -277,7 +285,7 @@ def test_a_journal_whose_router_hangs_is_told(strategy: Strategy, router_env: En
 
 
 def test_every_check_is_told_in_every_way_that_it_can_end():
-    """The rest have tests of their own: a symbol that does not trade or is none, a journal whose router hangs."""
+    """The rest have tests of their own: a symbol that does not trade, a journal whose router hangs."""
     ways: dict[str, set[str]] = {}
     for name, verdict, *_ in FAULTS:
         ways.setdefault(name, set()).add(verdict)
@@ -289,6 +297,7 @@ def test_every_check_is_told_in_every_way_that_it_can_end():
         "environment": {"warn", "fail"},
         "key": {"warn", "fail"},
         "account": {"fail"},
+        "symbol BTCUSDT": {"fail"},
         "position mode BTCUSDT": {"warn", "fail"},
         "rate budget": {"warn", "fail"},
         "private stream": {"fail"},

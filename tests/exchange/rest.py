@@ -230,6 +230,10 @@ class Rest:
             return Reply(403, {"Content-Type": "text/html"}, b"403 forbidden")
         headers = {"Content-Type": JSON_TYPE}
         if public is not None:
+            # A fault that names no endpoint is about an account's calls.
+            error = venue.faults.fire("error", facts, needs="endpoint")
+            if error is not None:
+                return self._failed(error, headers, log)
             return self._reply(200, headers, log, *self._try(lambda: public(params)), log_executed=True)
         assert route is not None
         if request.method != route.method:

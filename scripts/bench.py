@@ -90,8 +90,8 @@ def trips(options: argparse.Namespace, found: dict[str, Any]) -> list[Target]:
     pause_s = options.pause_ms / 1000
     with (
         tempfile.TemporaryDirectory() as scratch,
-        TimedExchange(accounts=len(names)) as exchange,
-        Turns(exchange, names, Path(scratch), options.pythons) as turns,
+        TimedExchange(accounts=len(names), core=options.cores[0]) as exchange,
+        Turns(exchange, names, Path(scratch), options.pythons, core=options.cores[1]) as turns,
     ):
         for turn in range(options.rounds):
             turns.round(figures, turn, orders=options.orders, in_flight=options.in_flight, pause_s=pause_s)
@@ -146,6 +146,14 @@ def main() -> int:
     parser.add_argument("--pause-ms", type=float, default=5.0, help="between a fill and the next signal")
     parser.add_argument("--only", nargs="*", choices=list(CLIENTS), help="clients by name")
     parser.add_argument("--python", nargs="*", default=[], metavar="NAME=PATH", help="a peer's own interpreter")
+    parser.add_argument(
+        "--cores",
+        type=int,
+        nargs=2,
+        default=(None, None),
+        metavar=("EXCHANGE", "CLIENT"),
+        help="keep the exchange on one processor, and every client on another",
+    )
     parser.add_argument("--json", type=Path, help="where to write what was found")
     parser.add_argument("--from", dest="read", type=Path, metavar="JSON", help="begin with what an earlier run found")
     parser.add_argument("--readme", action="store_true", help="put it into README.md, with its picture")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import subprocess
 import sys
@@ -47,10 +48,12 @@ class TimedExchange:
         accounts: how many; a client sees what its account does, so each has its own.
         symbols: more instruments, beside the built-in ones.
         seed: of its IDs.
+        core: the processor that it is kept on; None leaves that to the system.
     """
 
-    def __init__(self, accounts: int = 1, symbols: int = 0, seed: int = 0) -> None:
+    def __init__(self, accounts: int = 1, symbols: int = 0, seed: int = 0, core: int | None = None) -> None:
         self._figures = [str(figure) for figure in (accounts, symbols, seed)]
+        self._core = core
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
@@ -60,6 +63,8 @@ class TimedExchange:
             text=True,
             cwd=Path(__file__).resolve().parent.parent.parent,
         )
+        if self._core is not None:
+            os.sched_setaffinity(self._process.pid, {self._core})
         assert self._process.stdout is not None
         self.urls: dict[str, str] = json.loads(self._process.stdout.readline())
         return self

@@ -37,6 +37,7 @@ class Turns:
         scratch: each gets a directory in it.
         pythons: interpreters of clients that live in an environment of their own.
         warm_up: orders before the first that counts.
+        core: the processor that each client is kept on; None leaves that to the system.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Turns:
         pythons: Mapping[str, str],
         *,
         warm_up: int = WARM_UP,
+        core: int | None = None,
     ) -> None:
         self._warm_up = warm_up
         self._exchange = exchange
@@ -55,7 +57,7 @@ class Turns:
         self._widest: dict[str, int] = {}
         self._calm_at = 0.0
         self._scratch = scratch
-        self.workers = {name: Worker(name, pythons.get(name, sys.executable)) for name in names}
+        self.workers = {name: Worker(name, pythons.get(name, sys.executable), core) for name in names}
 
     def __enter__(self) -> Self:
         for account, (name, worker) in enumerate(self.workers.items()):

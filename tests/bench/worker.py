@@ -34,9 +34,10 @@ class Worker:
     Args:
         name: of the client.
         python: the interpreter that has its packages.
+        core: the processor that all its threads are kept on; None leaves that to the system.
     """
 
-    def __init__(self, name: str, python: str = sys.executable) -> None:
+    def __init__(self, name: str, python: str = sys.executable, core: int | None = None) -> None:
         self.name = name
         self._process = subprocess.Popen(
             [python, "-m", "tests.bench.worker", name],
@@ -45,6 +46,9 @@ class Worker:
             text=True,
             cwd=ROOT,
         )
+        if core is not None:
+            # Before it has threads: each inherits this.
+            os.sched_setaffinity(self._process.pid, {core})
 
     def do(self, what: str, **arguments: Any) -> dict[str, Any]:
         """

@@ -1,6 +1,6 @@
 """
-What tests of several packages need: an exchange on loopback, routers that trade on it, and the proof that no thread
-of ours outlives its test.
+What tests of several packages need: an exchange on loopback, routers that trade on it, the charts in the shadow of
+their tables, and the proof that no thread of ours outlives its test.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from loguru import logger
 
 from hean import Router
 from tests.exchange import LoopbackExchange
+from tests.shadow import Shadow
 
 Routers = Callable[..., Router]
 
@@ -36,6 +37,22 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 def our_threads() -> list[threading.Thread]:
     """Threads that hean started in this process, alive now."""
     return [thread for thread in threading.enumerate() if thread.name.startswith("hean-")]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shadow() -> Iterator[Shadow]:
+    """Every decision of a table in this process, made by its chart as well."""
+    shadow = Shadow()
+    with shadow.cast():
+        yield shadow
+    assert [] == shadow.disagreements()
+
+
+@pytest.fixture(autouse=True)
+def _table_and_chart_agree(shadow: Shadow) -> Iterator[None]:
+    yield
+    # Whichever thread decided: an actor's handler would only crash and be tried again.
+    assert [] == shadow.disagreements()
 
 
 @pytest.fixture(autouse=True)

@@ -65,20 +65,32 @@ class Admission:
         self._max_open = max_open
         self._lock = threading.Lock()
 
-    def admit(self, signal: Signal) -> Cell:
+    def admit(self, signal: Signal, submitted_ms: Ms | None = None) -> Cell:
         """
         The cell of the signal's order: known, new, or denied.
+
+        Args:
+            signal: anything a strategy built.
+            submitted_ms: our clock when it was submitted; None for now.
 
         Raises:
             JournalError: nobody can say whether this signal was submitted before; nothing was sent.
         """
         try:
-            return self._admit(signal)
+            return self._admit(signal, submitted_ms)
         except JournalError as error:
             self._context.journal_failed(error)
             raise
 
-    def _admit(self, signal: Signal) -> Cell:
+    def deny(self, signal: Signal, denial: Denial, link_id: OrderLinkId) -> Cell:
+        """Deny a signal that neither this process nor the journal knows; final, journalled, published."""
+        with self._lock:
+            return self._deny(signal, denial, link_id)
+
+    def settle(self) -> None:
+        """Return when all that was submitted before is an order or denied: at once, nothing waits here."""
+
+    def _admit(self, signal: Signal, submitted_ms: Ms | None) -> Cell:
         problem = ids.identity_problem(signal)
         if problem is not None:
             return self._deny(signal, problem, ids.denied_link_id(signal))
@@ -87,7 +99,7 @@ class Admission:
         with self._lock:
             known = self.known(link_id)
             if known is None:
-                return self._enter(signal, link_id, digest)
+                return self._enter(signal, link_id, digest, submitted_ms)
         if known.digest == digest:
             self._context.observe(
                 "signal.known",
@@ -129,10 +141,10 @@ class Admission:
         snapshot = order.snapshot() if isinstance(order, Order) else order
         return registry.keep(link_id, Cell(snapshot, entry.digest))
 
-    def _enter(self, signal: Signal, link_id: OrderLinkId, digest: str) -> Cell:
+    def _enter(self, signal: Signal, link_id: OrderLinkId, digest: str, submitted_ms: Ms | None) -> Cell:
         context = self._context
         now_ms = context.now_ms()
-        checked = checks.check(signal, self._instrument(signal), self._gates(signal), now_ms)
+        checked = checks.check(signal, self._instrument(signal), self._gates(signal, submitted_ms), now_ms)
         if isinstance(checked, Denial):
             return self._deny(signal, checked, link_id)
         event = self._received(checked)
@@ -164,7 +176,7 @@ class Admission:
     def _instrument(self, signal: Signal) -> Instrument | None:
         return self._context.instruments.get(_key_of(signal))
 
-    def _gates(self, signal: Signal) -> Gates:
+    def _gates(self, signal: Signal, submitted_ms: Ms | None) -> Gates:
         context, gate = self._context, self._context.gate
         symbol_why = gate.why_frozen(*_key_of(signal))
         active, conditional = context.registry.active(*_key_of(signal))
@@ -178,6 +190,7 @@ class Admission:
             breaker_why=gate.breaker_why,
             live=gate.live,
             live_why=gate.live_why,
+            submitted_ms=submitted_ms,
             max_age_ms=context.policy.max_age_ms,
             open_orders=context.registry.count(),
             max_open_orders=self._max_open,
@@ -239,28 +252,30 @@ class Admission:
         return self._context.registry.keep(link_id, cell)
 
     def _denied_cell(self, signal: Signal, denial: Denial, link_id: OrderLinkId, digest: str) -> Cell:
-        """A picture of what was wished for, as far as it can be shown; it never was an order."""
-        snapshot = OrderSnapshot(
-            order_link_id=link_id,
-            correlation_id=ids.correlation_id(signal) if ids.identity_problem(signal) is None else link_id,
-            strategy_id=_text(signal.strategy_id),
-            signal_id=_text(signal.signal_id),
-            category=_word(Category, signal.category, Category.LINEAR),
-            symbol=_text(signal.symbol),
-            side=_word(Side, signal.side, Side.BUY),
-            order_type=_word(OrderType, signal.order_type, OrderType.MARKET),
-            state=OrderState.DENIED,
-            outcome=OrderState.DENIED,
-            qty=ZERO,
-            price=None,
-            cum_exec_qty=ZERO,
-            leaves_qty=ZERO,
-            avg_price=None,
-            deny_reason=denial.reason,
-            reason=denial.detail,
-            updated_ms=Ms(self._context.now_ms()),
-        )
-        return Cell(snapshot, digest)
+        picture = picture_of(signal, link_id, OrderState.DENIED, self._context.now_ms())
+        return Cell(evolve(picture, deny_reason=denial.reason, reason=denial.detail), digest)
+
+
+def picture_of(signal: Signal, link_id: OrderLinkId, state: OrderState, at_ms: Ms) -> OrderSnapshot:
+    """What was wished for, as far as it can be shown: of what is not an order, and may never be one."""
+    return OrderSnapshot(
+        order_link_id=link_id,
+        correlation_id=ids.correlation_id(signal) if ids.identity_problem(signal) is None else link_id,
+        strategy_id=_text(signal.strategy_id),
+        signal_id=_text(signal.signal_id),
+        category=_word(Category, signal.category, Category.LINEAR),
+        symbol=_text(signal.symbol),
+        side=_word(Side, signal.side, Side.BUY),
+        order_type=_word(OrderType, signal.order_type, OrderType.MARKET),
+        state=state,
+        outcome=state if state is OrderState.DENIED else None,
+        qty=ZERO,
+        price=None,
+        cum_exec_qty=ZERO,
+        leaves_qty=ZERO,
+        avg_price=None,
+        updated_ms=at_ms,
+    )
 
 
 def _key_of(signal: Signal) -> tuple[Category, str]:

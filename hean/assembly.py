@@ -6,7 +6,6 @@ Everything from outside comes in as an argument: whoever hands in other ports dr
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,10 @@ from hean.actors.bus import Bus
 from hean.actors.clock import ExchangeClock
 from hean.actors.commands import Commands
 from hean.actors.context import Addresses, Context, Gate, Observe
+from hean.actors.express import Express, SharedGuard
 from hean.actors.external import ExternalActor
-from hean.actors.gateway import Express, GatewayActor
+from hean.actors.gateway import GatewayActor
+from hean.actors.handover import Door, Handover, HandoverActor
 from hean.actors.messages import Adopt, Fold, Unowned
 from hean.actors.operator import OperatorActor
 from hean.actors.portfolio import PortfolioActor, adopted
@@ -46,7 +47,7 @@ from hean.core.session_record import SessionPolicy
 from hean.core.types import EventType, Execution, FindingKind, Source
 from hean.journal import Batch, ExecutionEntry, Journal, Record
 from hean.journal.marks import HALT_MARK
-from hean.settings import Settings
+from hean.settings import Settings, Submit
 from hean.setup import Setup
 
 _LOGIN_VALID_MS = 10_000
@@ -64,7 +65,7 @@ class Plant:
     """
 
     context: Context
-    admission: Admission
+    admission: Door
     actors: list[pykka.ActorRef[Any]]
     setup: Setup
     untold: tuple[ExecutionEntry, ...]
@@ -162,9 +163,9 @@ def assemble(
         instruments=setup.instruments,
         offset_ms=lambda: exchange_clock.offset_ms,
     )
-    guard = Guard(Budgets(LimitPolicy(pace=settings.gateway.pace)), breaker_policy(settings), ports.unit)
-    lock, timeout_s = threading.Lock(), settings.bybit.reply_timeout_s
-    express = Express(boxes["gateway"], wire, guard, lock=lock, ports=ports, timeout_s=timeout_s)
+    budgets = Budgets(LimitPolicy(pace=settings.gateway.pace))
+    guard = SharedGuard(Guard(budgets, breaker_policy(settings), ports.unit))
+    express = Express(context, wire, guard, settings.bybit.reply_timeout_s)
 
     def expires_ms() -> int:
         return exchange_clock.now_ms() + _LOGIN_VALID_MS
@@ -179,8 +180,6 @@ def assemble(
             wire,
             guard,
             express,
-            lock=lock,
-            timeout_s=timeout_s,
             queue_max=settings.gateway.queue_max,
             exchange_clock=exchange_clock,
             sync_ms=int(settings.clock.sync_s * 1000),
@@ -219,20 +218,20 @@ def assemble(
                 policy=evolve(session_policy(settings), topics=(), catches_up=False),
             )
         )
-    admission = Admission(context, express, settings.orders.max_open)
+    decides = Admission(context, express, settings.orders.max_open)
+    admission: Door = decides
+    if settings.orders.submit is Submit.HANDED_OVER:
+        mailbox = ports.spawner.mailbox("handover")
+        admission = Handover(context, decides, mailbox, settings.orders.submit_max)
+        actors.append(ports.spawner.start(HandoverActor, mailbox, context, admission))
     if operator:
-
-        def guarded() -> tuple[dict[str, str], dict[str, int]]:
-            with lock:
-                return {name: str(state) for name, state in guard.states.items()}, guard.left(now_ms())
-
         actors.append(
             ports.spawner.start(
                 OperatorActor,
                 ports.spawner.mailbox("operator"),
                 context,
                 commands=Commands(context, admission),
-                guarded=guarded,
+                guarded=lambda: guard.stands(now_ms()),
                 brake=Path(journal.path),
             )
         )

@@ -14,7 +14,7 @@ from typing import TypeVar
 from attrs import evolve
 
 from hean.actors.context import Context, record_of
-from hean.actors.gateway import Express
+from hean.actors.express import Express
 from hean.actors.messages import Adopt
 from hean.actors.order import create_of, shown_by
 from hean.actors.ports import Point
@@ -89,6 +89,10 @@ class Admission:
 
     def settle(self) -> None:
         """Return when all that was submitted before is an order or denied: at once, nothing waits here."""
+
+    def release(self) -> None:
+        """The router has stopped: let go everybody who waits for an order."""
+        self._context.registry.release()
 
     def _admit(self, signal: Signal, submitted_ms: Ms | None) -> Cell:
         problem = ids.identity_problem(signal)

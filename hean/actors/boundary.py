@@ -45,10 +45,10 @@ class Inbox:
     def depth(self) -> int:
         return len(self._ahead) + self._queue.qsize()
 
-    def next_of(self, wanted: Callable[[object], bool]) -> object | None:
+    def next_of(self, wanted: Callable[[object], bool], wait_s: float = 0.0) -> object | None:
         if not self._ahead:
             try:
-                self._ahead.append(self._queue.get_nowait())
+                self._ahead.append(self._queue.get(wait_s > 0, wait_s))
             except queue.Empty:
                 return None
         envelope = self._ahead[0]

@@ -6,7 +6,6 @@ Nothing waits here but messages: the calls themselves are performed by the wire 
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any, assert_never
@@ -16,12 +15,12 @@ from attrs import frozen
 from hean.actors.boundary import Boundary
 from hean.actors.clock import ExchangeClock
 from hean.actors.context import Context
+from hean.actors.express import TIMESTAMP_REFUSED, Express, Performed, SharedGuard
 from hean.actors.messages import Answered, Ping, Send, SpreadHalt, Withdraw
 from hean.actors.pool import not_sent
-from hean.actors.ports import Mailbox, Point, Ports, Wire
-from hean.actors.registry import Registry
+from hean.actors.ports import Wire
 from hean.core.breaker_facts import BreakerState, DriftExceeded, HaltAsked, JournalFailed, ProbeDue, ResumeAsked
-from hean.core.calls import Group, Phase, QueryTime, Reply, Verdict, VerdictKind, category_of, group_of
+from hean.core.calls import Group, QueryTime, Reply, category_of, group_of
 from hean.core.clock import ClockFinding
 from hean.core.guard import ALL, GoSilent, Guard, Probe, Speak, Tell, WakeBreaker, Wish
 from hean.core.session_facts import StartRequested, StopRequested
@@ -31,17 +30,7 @@ from hean.journal.marks import FROZEN_MARK, HALT_MARK
 # Cancels never wait behind anything; a look-up is what an unknown outcome waits for; creates are the most patient.
 _PRIORITY = (Group.CANCEL, Group.AMEND, Group.QUERY, Group.PUBLIC, Group.CREATE, Group.SETTING)
 
-# Source: Bybit V5 docs, error: 10002, the timestamp is outside the window; the request was not executed.
-TIMESTAMP_REFUSED = 10002
-
 _Lane = tuple[Group, Category]
-
-
-@frozen(kw_only=True)
-class Performed:
-    """From a sender's thread: this call is over."""
-
-    reply: Reply
 
 
 @frozen(kw_only=True)
@@ -69,112 +58,6 @@ class Sync:
     """Ask for the exchange's time."""
 
 
-class Express:
-    """
-    The gateway's direct line: a call that need not wait for anything is sent by the thread that has it.
-
-    A hop to the gateway's thread costs more than building and sending a frame. Nothing is weakened by leaving it out:
-    budgets and breakers are asked under the lock that the gateway asks them under, a call that would have to wait goes
-    the usual way, and only a channel that does not wait for its reply is used.
-
-    Args:
-        gateway: the usual way.
-        wire: performs calls.
-        guard: budgets and breakers, shared with the gateway.
-        lock: around the guard.
-        ports: our clock, and the points that are passed.
-        timeout_s: for one call.
-    """
-
-    def __init__(
-        self,
-        gateway: Mailbox,
-        wire: Wire,
-        guard: Guard,
-        *,
-        lock: threading.Lock,
-        ports: Ports,
-        timeout_s: float,
-    ) -> None:
-        self._gateway = gateway
-        self._wire = wire
-        self._guard = guard
-        self._lock = lock
-        self._ports = ports
-        self._timeout_s = timeout_s
-        self.crowded = False
-        """Calls wait in the gateway: whoever comes now waits behind them. Set by the gateway."""
-
-    def offer(self, message: Send) -> None:
-        """Send now if nothing stands against it, else queue it at the gateway."""
-        if self.crowded or self._wire.over_http(message.call) or not self._admits(message):
-            self._gateway.tell(message)
-            return
-        perform(self._wire, message, self._gateway, self._timeout_s, self._ports)
-
-    def _admits(self, message: Send) -> bool:
-        group = group_of(message.call)
-        with self._lock:
-            if self._guard.refuses(group):
-                return False
-            return (
-                self._guard.acquire(group, category_of(message.call), self._ports.clock.now_ms(), over_http=False) == 0
-            )
-
-
-def reply_fields(reply: Reply, registry: Registry) -> dict[str, object]:
-    """The parts of a request and its reply that a log line shows; `registry` knows whose order a bare ID is."""
-    call, verdict = reply.call, reply.verdict
-    fields: dict[str, object] = {
-        "call": type(call).__name__,
-        "group": group_of(call),
-        "channel": reply.channel,
-        "verdict": verdict.kind,
-        "listed": verdict.listed,
-        "phase": verdict.phase,
-    }
-    about = getattr(call, "request", call)
-    order_id = getattr(about, "order_id", None) or ""
-    slot = registry.owner(getattr(about, "order_link_id", None) or "", order_id)
-    if slot is not None:
-        about = slot.cell.snapshot
-    for name in ("correlation_id", "signal_id", "order_link_id", "order_id", "symbol"):
-        if value := getattr(about, name, None):
-            fields[name] = value
-    if verdict.ret_code is not None:
-        fields["ret_code"] = verdict.ret_code
-    if verdict.ret_msg:
-        fields["ret_msg"] = verdict.ret_msg
-    if reply.sent_ms is not None:
-        fields["sent_ms"] = reply.sent_ms
-        fields["delay_s"] = (reply.received_ms - reply.sent_ms) / 1000
-    return fields
-
-
-def perform(wire: Wire, message: Send, gateway: Mailbox, timeout_s: float, ports: Ports) -> None:
-    """
-    Send a call; its answer goes to who asked, and to the gateway for what can be learnt of it.
-
-    One that expires has no more time than it has left, so that its bytes do not leave late either.
-    """
-    now_ms = ports.clock.now_ms()
-    left_s = timeout_s if message.expires_ms is None else (message.expires_ms - now_ms) / 1000
-
-    def answer(reply: Reply) -> None:
-        ports.point(Point.ANSWERED)
-        message.answer_to.tell(Answered(tag=message.tag, reply=reply))
-        gateway.tell(Performed(reply=reply))
-
-    try:
-        ports.point(Point.SENDING)
-        wire.perform(message.call, min(timeout_s, left_s), answer)
-        ports.point(Point.SENT)
-    except Exception as error:  # noqa: BLE001 - whoever waits for the answer would wait for ever
-        # How far it got nobody can say, so nothing is claimed.
-        verdict = Verdict(kind=VerdictKind.UNKNOWN, phase=Phase.SENDING, ret_msg=f"sending failed: {error!r}")
-        answer(Reply(call=message.call, verdict=verdict, received_ms=now_ms))
-
-
 class GatewayActor(Boundary):
     """
     Sends what may be sent now, in order of priority.
@@ -183,10 +66,8 @@ class GatewayActor(Boundary):
         mailbox: its own.
         context: the router's shared things.
         wire: performs calls.
-        guard: budgets and breakers; decides.
-        express: the direct line past this actor.
-        lock: around the guard.
-        timeout_s: for one call, from its first byte.
+        guard: budgets and breakers, for every thread.
+        express: the direct line past this actor, and what sends.
         queue_max: waiting calls; one more is answered as not sent.
         exchange_clock: learns from each reply that tells the time.
         sync_ms: between such questions.
@@ -197,11 +78,9 @@ class GatewayActor(Boundary):
         mailbox: Any,
         context: Context,
         wire: Wire,
-        guard: Guard,
+        guard: SharedGuard,
         express: Express,
         *,
-        lock: threading.Lock,
-        timeout_s: float,
         queue_max: int,
         exchange_clock: ExchangeClock,
         sync_ms: int,
@@ -211,8 +90,6 @@ class GatewayActor(Boundary):
         self._wire = wire
         self._guard = guard
         self._express = express
-        self._lock = lock
-        self._timeout_s = timeout_s
         self._queue_max = queue_max
         self._exchange_clock = exchange_clock
         self._sync_ms = sync_ms
@@ -232,8 +109,7 @@ class GatewayActor(Boundary):
             case Send():
                 self._accept(message)
             case Performed():
-                self._context.observe("reply", reply_fields(message.reply, self._context.registry))
-                self._learn(lambda now_ms: self._guard.observe(message.reply, now_ms))
+                self._act()
                 if message.reply.verdict.ret_code == TIMESTAMP_REFUSED:
                     self._accept(Send(tag="time", call=QueryTime(), answer_to=self.mailbox))
             case Withdraw():
@@ -241,16 +117,16 @@ class GatewayActor(Boundary):
             case Pump():
                 pass
             case BreakerDue():
-                self._learn(lambda now_ms: self._guard.take(message.name, ProbeDue(), now_ms))
+                self._learn(lambda guard, now_ms: guard.take(message.name, ProbeDue(), now_ms))
             case Probed():
-                self._learn(lambda now_ms: self._guard.probed(message.name, message.reply, now_ms))
+                self._learn(lambda guard, now_ms: guard.probed(message.name, message.reply, now_ms))
             case ResumeAsked():
                 # Whoever resumes has looked at the clock too.
                 self._exchange_clock.forgive()
                 self._thaw(message.who)
-                self._learn(lambda now_ms: self._guard.take(ALL, message, now_ms))
+                self._learn(lambda guard, now_ms: guard.take(ALL, message, now_ms))
             case HaltAsked() | JournalFailed() | DriftExceeded():
-                self._learn(lambda now_ms: self._guard.take(ALL, message, now_ms))
+                self._learn(lambda guard, now_ms: guard.take(ALL, message, now_ms))
             case Sync():
                 self._sync()
             case Answered():
@@ -304,8 +180,7 @@ class GatewayActor(Boundary):
                 self._pop(queue)
                 self._refuse(head, "its deadline passed in the queue")
                 continue
-            with self._lock:
-                why = self._guard.refuses(group)
+            why = self._guard.refuses(group)
             if why:
                 self._pop(queue)
                 self._refuse(head, why)
@@ -313,12 +188,11 @@ class GatewayActor(Boundary):
             if not self._wire.room(head.call):
                 return 0
             over_http = self._wire.over_http(head.call)
-            with self._lock:
-                wait_ms = self._guard.acquire(group, category, now_ms, over_http=over_http)
+            wait_ms = self._guard.acquire(group, category, now_ms, over_http=over_http)
             if wait_ms > 0:
                 return wait_ms
             self._pop(queue)
-            perform(self._wire, head, self.mailbox, self._timeout_s, self._context.ports)
+            self._express.perform(head)
         return 0
 
     def _pop(self, queue: deque[Send]) -> None:
@@ -328,13 +202,14 @@ class GatewayActor(Boundary):
     def _refuse(self, message: Send, why: str) -> None:
         message.answer_to.tell(Answered(tag=message.tag, reply=not_sent(message.call, why)))
 
-    def _learn(self, ask: Callable[[Ms], tuple[Wish, ...]]) -> None:
-        with self._lock:
-            wishes = ask(self._context.now_ms())
-        self._act(wishes)
+    def _learn(self, ask: Callable[[Guard, Ms], tuple[Wish, ...]]) -> None:
+        now_ms = self._context.now_ms()
+        self._guard.learn(lambda guard: ask(guard, now_ms))
+        self._act()
 
-    def _act(self, wishes: tuple[Wish, ...]) -> None:
-        context = self._context
+    def _act(self) -> None:
+        """Do what budgets and breakers wish."""
+        context, wishes = self._context, self._guard.wishes()
         # Before anybody is told: who hears that submits pass, or do not, must find it so.
         context.gate.breaker_why = self._guard.refuses(Group.CREATE)
         for wish in wishes:
@@ -389,7 +264,7 @@ class GatewayActor(Boundary):
         def answer(reply: Reply) -> None:
             self.mailbox.tell(Probed(name=name, reply=reply))
 
-        self._wire.perform(QueryTime(), self._timeout_s, answer)
+        self._wire.perform(QueryTime(), self._express.timeout_s, answer)
 
     # The exchange's clock.
 
@@ -409,4 +284,4 @@ class GatewayActor(Boundary):
                 Event(type=EventType.ERROR, at_ms=self._context.now_ms(), reason=str(clock.finding), detail=detail)
             )
         if why:
-            self._learn(lambda now_ms: self._guard.take(ALL, DriftExceeded(why=why), now_ms))
+            self._learn(lambda guard, now_ms: guard.take(ALL, DriftExceeded(why=why), now_ms))

@@ -28,6 +28,7 @@ from hean.actors.scribe import Taken, batch_of
 from hean.core import lookup, plain, replies
 from hean.core.calls import AmendOrder, Call, CancelOrder, CreateOrder, Page, Reply, VerdictKind
 from hean.core.facts import (
+    Accepted,
     Account,
     AmendAsked,
     CancelAsked,
@@ -64,6 +65,9 @@ LINGER_STEP_MS = 100
 
 # Facts that one transaction carries at most: those behind wait no longer than these take.
 TOGETHER = 8
+# How long an accepted reply waits for the order's first row: it proves nothing that the row does not prove better, and
+# a transaction of its own would keep the row, and the fill behind it, from being read.
+ROW_WAIT_S = 0.005
 # Effects after which the next fact may be taken in before they are performed: none of them sends anything.
 _QUIET = (Account, ConfirmPosition, StartTimer, Decide)
 
@@ -194,7 +198,8 @@ class OrderActor(Boundary):
             order = applied.order
             quiet = all(isinstance(effect, _QUIET) for effect in applied.effects)
             joins = partial(_joins, order)
-            message = self.mailbox.next_of(joins) if quiet and len(taken) < TOGETHER else None
+            wait_s = ROW_WAIT_S if isinstance(fact, Accepted) and order.view is None else 0.0
+            message = self.mailbox.next_of(joins, wait_s) if quiet and len(taken) < TOGETHER else None
             if message is None:
                 return taken
             gathered.append(message)
@@ -241,7 +246,8 @@ class OrderActor(Boundary):
 
     def _bind(self, order: Order) -> None:
         assert order.order_id is not None
-        if self._context.registry.bind(order.request.order_link_id, order.order_id):
+        # Bound first, then looked: what is parked after this look finds the order, or its ID, itself.
+        if self._context.registry.bind(order.request.order_link_id, order.order_id) and self._context.journal.parked():
             self._context.to.supervisor.tell(Bound(order_link_id=order.request.order_link_id, order_id=order.order_id))
 
     def _perform(self, effect: Effect) -> None:

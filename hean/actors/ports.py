@@ -37,8 +37,14 @@ class Mailbox(Told, Protocol):
     def leftover(self) -> list[object]:
         """Take out all messages that no actor handled."""
 
-    def next_of(self, wanted: Callable[[object], bool]) -> object | None:
-        """Take out the next message if it is wanted and nobody waits for its answer, else None; for its actor alone."""
+    def next_of(self, wanted: Callable[[object], bool], wait_s: float = 0.0) -> object | None:
+        """
+        Take out the next message if it is wanted and nobody waits for its answer, else None; for its actor alone.
+
+        Args:
+            wanted: says which.
+            wait_s: how long an empty mailbox is waited for.
+        """
 
     def give_back(self, messages: Sequence[object]) -> None:
         """Put messages that `next_of` gave to where they were, in their order."""

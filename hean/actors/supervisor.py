@@ -266,6 +266,10 @@ class SupervisorActor(KeptActor):
         self._context.journal.commit(Batch(at_ms=now_ms, parked=(parked_entry(execution, now_ms),)))
         self._context.observe("parked", {"exec_id": execution.exec_id, "order_id": execution.order_id})
         self._look_at_parked()
+        # Its order may have learnt its ID before anything was parked, and then told nobody.
+        slot = self._context.registry.owner("", execution.order_id)
+        if slot is not None:
+            self._unpark(Bound(order_link_id=slot.order_link_id, order_id=execution.order_id))
 
     def _look_at_parked(self) -> None:
         self._context.ports.timers.after(PARK_MS, self.mailbox, ("unpark",), ("supervisor", "unpark"))

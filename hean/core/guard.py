@@ -77,7 +77,7 @@ Wish: TypeAlias = WakeBreaker | Probe | GoSilent | Speak | Tell
 
 class Guard:
     """
-    Budgets and breakers of one account; not thread-safe, the gateway owns it.
+    Budgets and breakers of one account; not thread-safe: whoever shares it locks it.
 
     Args:
         budgets: rate budgets.

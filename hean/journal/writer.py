@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hean.errors import JournalError
 from hean.journal import file, sql
-from hean.journal.entries import Batch, Committed, ExecutionKey, OrderEntry
+from hean.journal.entries import Batch, Committed, ExecutionKey, OrderEntry, ParkedEntry
 from hean.journal.seen import Seen
 from hean.journal.view import GENESIS, JournalView, link
 
@@ -40,6 +40,8 @@ class Journal(JournalView):
         self._epoch = 0
         self._queue: deque[_Waiting] = deque()
         self._seen = Seen()
+        # No fewer than are parked: one more costs a statement, one less would lose an execution.
+        self._parked: set[ExecutionKey] = set()
         self._closed = False
         # Number and hash of the newest record; None where the file must be asked.
         self._head: tuple[int, bytes] | None = None
@@ -90,6 +92,10 @@ class Journal(JournalView):
     def order(self, order_link_id: str) -> OrderEntry | None:
         """Find an order by our ID; of a new one no thread that writes is waited for."""
         return super().order(order_link_id) if self._closed or self._seen.may_hold(order_link_id) else None
+
+    def parked(self) -> tuple[ParkedEntry, ...]:
+        """List the executions that nobody owns yet, first come first; where there are none no thread is waited for."""
+        return super().parked() if self._closed or self._parked else ()
 
     def commit(self, batch: Batch) -> Committed:
         """
@@ -151,6 +157,9 @@ class Journal(JournalView):
             raise
         for waiting, committed in zip(group, done, strict=True):
             waiting.committed = committed
+            # In their order: one may park again what the one before it has taken out.
+            self._parked.update(map(_key_of, waiting.batch.parked))
+            self._parked.difference_update(waiting.batch.unparked)
 
     def begin_epoch(self) -> int:
         """
@@ -215,6 +224,7 @@ class Journal(JournalView):
             self._head = self._read_head()
             for (order_link_id,) in self._connection.execute(sql.ORDER_LINK_IDS):
                 self._seen.add(order_link_id)
+            self._parked.update(map(_key_of, super().parked()))
         except file.REFUSALS as error:
             self._roll_back()
             raise file.typed(error, self.path) from error
@@ -246,9 +256,11 @@ class Journal(JournalView):
             self._seen.add(batch.order.order_link_id)
             execute(sql.PUT_ORDER, sql.ORDER_VALUES(batch.order))
         for parked in batch.parked:
+            self._parked.add(_key_of(parked))
             execute(sql.PUT_PARKED, sql.PARKED_VALUES(parked))
         for key in batch.unparked:
-            execute(sql.DROP_PARKED, sql.KEY_VALUES(key))
+            if key in self._parked:
+                execute(sql.DROP_PARKED, sql.KEY_VALUES(key))
         for position in batch.positions:
             execute(sql.PUT_POSITION, sql.POSITION_VALUES(position))
         for mark in batch.marks.items():
@@ -267,6 +279,10 @@ class Journal(JournalView):
     def _refuse_fork(self) -> None:
         if self._pid != os.getpid():
             raise JournalError(f"{self.path} was opened by process {self._pid}: a forked process opens its own router")
+
+
+def _key_of(parked: ParkedEntry) -> ExecutionKey:
+    return ExecutionKey(category=parked.category, symbol=parked.symbol, exec_id=parked.exec_id)
 
 
 def post_command(path: Path, *, at_ms: int, who: str, verb: str, args: str = "") -> int:

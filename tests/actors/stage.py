@@ -33,7 +33,7 @@ class Box:
     def leftover(self) -> list[object]:
         return []
 
-    def next_of(self, wanted: Any) -> object | None:
+    def next_of(self, wanted: Any, wait_s: float = 0.0) -> object | None:
         return self.told.pop(0) if self.told and wanted(self.told[0]) else None
 
     def give_back(self, messages: Any) -> None:

@@ -22,7 +22,7 @@ import websocket
 from attrs import evolve, frozen
 
 from hean import Router
-from hean.actors import admission, gateway, order, sockets, stream, trade
+from hean.actors import admission, express, order, sockets, stream, trade
 from hean.actors.bus import Bus
 from hean.bybit.stream import Socket
 from hean.core import checks, ids
@@ -105,8 +105,8 @@ def trace_hean(tracer: Tracer) -> None:
     wrap(admission, "Slot", "slot")
     wrap(Journal, "commit", "commit")
     wrap(Bus, "publish", "publish")
-    wrap(gateway.Express, "offer", "offer")
-    wrap(gateway.Express, "_admits", "budget")
+    wrap(express.Express, "offer", "offer")
+    wrap(express.SharedGuard, "admits", "budget")
     wrap(trade, "request_frame", "encode")
     wrap(Socket, "send", "send")
     wrap(order.OrderActor, "__init__", "new actor")

@@ -122,7 +122,7 @@ class SimMailbox:
         self._queue = deque(stops)
         return [envelope.message for envelope in others]
 
-    def next_of(self, wanted: Callable[[object], bool]) -> object | None:
+    def next_of(self, wanted: Callable[[object], bool], wait_s: float = 0.0) -> object | None:
         # How much has queued when an actor looks is chance; what has is handled alone as often as together.
         envelope = self._queue[0] if self._queue and self._process.kernel.toss() else None
         if envelope is None or envelope.reply_to is not None or not wanted(envelope.message):

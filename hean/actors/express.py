@@ -1,0 +1,190 @@
+"""
+Sending, by whichever thread has the call: the gateway's direct line, and what every reply teaches.
+
+A hop to the gateway's thread costs more than building and sending a frame, and so does a hop back for a reply that
+changes nothing. So calls that need not wait leave from here, replies are learnt from where they are read, and the
+gateway is woken only for what somebody must do about it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from attrs import frozen
+
+from hean.actors.context import Context
+from hean.actors.messages import Answered, Send
+from hean.actors.ports import Point, Wire
+from hean.actors.registry import Registry
+from hean.bybit.retcodes import Channel
+from hean.core.calls import Group, Phase, Reply, Verdict, VerdictKind, category_of, group_of
+from hean.core.guard import Guard, Wish
+from hean.core.types import Category, Ms
+
+# Source: Bybit V5 docs, error: 10002, the timestamp is outside the window; the request was not executed.
+TIMESTAMP_REFUSED: Final = 10002
+
+
+@frozen(kw_only=True)
+class Performed:
+    """To the gateway: a call is over, and there is something to do about it."""
+
+    reply: Reply
+
+
+class SharedGuard:
+    """
+    Budgets and breakers, for every thread; what they wish is kept in the order in which they wished it.
+
+    Args:
+        guard: decides.
+    """
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        self._lock = threading.Lock()
+        self._wishes: deque[Wish] = deque()
+
+    def refuses(self, group: Group) -> str:
+        """Why no call of that group may leave; "" where it may."""
+        with self._lock:
+            return self._guard.refuses(group)
+
+    def acquire(self, group: Group, category: Category, now_ms: Ms, *, over_http: bool) -> int:
+        """Take a call's budget: 0 where it was taken, else how many milliseconds it must wait."""
+        with self._lock:
+            return self._guard.acquire(group, category, now_ms, over_http=over_http)
+
+    def admits(self, group: Group, category: Category, now_ms: Ms) -> bool:
+        """Take the budget of a call that goes over no HTTP, if nothing stands against it."""
+        with self._lock:
+            if self._guard.refuses(group):
+                return False
+            return self._guard.acquire(group, category, now_ms, over_http=False) == 0
+
+    def learn(self, ask: Callable[[Guard], tuple[Wish, ...]]) -> bool:
+        """Tell the guard something; whether anything is wished now."""
+        with self._lock:
+            self._wishes.extend(ask(self._guard))
+            return bool(self._wishes)
+
+    def wishes(self) -> tuple[Wish, ...]:
+        """Take what is wished and not done."""
+        with self._lock:
+            wishes = tuple(self._wishes)
+            self._wishes.clear()
+            return wishes
+
+    @property
+    def banned(self) -> bool:
+        with self._lock:
+            return self._guard.banned
+
+    def stands(self, now_ms: Ms) -> tuple[dict[str, str], dict[str, int]]:
+        """The breakers' states, and what is left of each budget, by name."""
+        with self._lock:
+            return {name: str(state) for name, state in self._guard.states.items()}, self._guard.left(now_ms)
+
+
+class Express:
+    """
+    The gateway's direct line: a call that need not wait for anything is sent by the thread that has it.
+
+    Nothing is weakened by leaving the gateway out: budgets and breakers are the same, a call that would have to wait
+    goes the usual way, and only a channel that does not wait for its reply is used.
+
+    Args:
+        context: the router's shared things.
+        wire: performs calls.
+        guard: budgets and breakers, shared with the gateway.
+        timeout_s: for one call, from its first byte.
+    """
+
+    def __init__(self, context: Context, wire: Wire, guard: SharedGuard, timeout_s: float) -> None:
+        self._context = context
+        self._wire = wire
+        self._guard = guard
+        self.timeout_s = timeout_s
+        self.crowded = False
+        """Calls wait in the gateway: whoever comes now waits behind them. Set by the gateway."""
+
+    def offer(self, message: Send) -> None:
+        """Send now if nothing stands against it, else queue it at the gateway."""
+        call = message.call
+        if (
+            self.crowded
+            or self._wire.over_http(call)
+            or not self._guard.admits(group_of(call), category_of(call), self._context.now_ms())
+        ):
+            self._context.to.gateway.tell(message)
+            return
+        self.perform(message)
+
+    def perform(self, message: Send) -> None:
+        """
+        Send a call; its answer goes to who asked, and what it teaches to the guard.
+
+        One that expires has no more time than it has left, so that its bytes do not leave late either.
+        """
+        ports = self._context.ports
+        now_ms = ports.clock.now_ms()
+        left_s = self.timeout_s if message.expires_ms is None else (message.expires_ms - now_ms) / 1000
+
+        def answer(reply: Reply) -> None:
+            ports.point(Point.ANSWERED)
+            message.answer_to.tell(Answered(tag=message.tag, reply=reply))
+            self._learn(reply)
+
+        try:
+            ports.point(Point.SENDING)
+            self._wire.perform(message.call, min(self.timeout_s, left_s), answer)
+            ports.point(Point.SENT)
+        except Exception as error:  # noqa: BLE001 - whoever waits for the answer would wait for ever
+            # How far it got nobody can say, so nothing is claimed.
+            verdict = Verdict(kind=VerdictKind.UNKNOWN, phase=Phase.SENDING, ret_msg=f"sending failed: {error!r}")
+            answer(Reply(call=message.call, verdict=verdict, received_ms=now_ms))
+
+    def _learn(self, reply: Reply) -> None:
+        context = self._context
+        try:
+            context.observe("reply", reply_fields(reply, context.registry))
+            wished = self._guard.learn(lambda guard: guard.observe(reply, context.now_ms()))
+        except Exception as error:  # noqa: BLE001 - it was answered: whoever sent it must not answer it again
+            context.observe("actor.crash", {"actor": "express", "what": "reply", "error": repr(error)})
+            wished = True
+        # Over HTTP there is room for the next call only now.
+        over_http = reply.channel != Channel.TRADE
+        if wished or over_http or self.crowded or reply.verdict.ret_code == TIMESTAMP_REFUSED:
+            context.to.gateway.tell(Performed(reply=reply))
+
+
+def reply_fields(reply: Reply, registry: Registry) -> dict[str, object]:
+    """The parts of a request and its reply that a log line shows; `registry` knows whose order a bare ID is."""
+    call, verdict = reply.call, reply.verdict
+    fields: dict[str, object] = {
+        "call": type(call).__name__,
+        "group": group_of(call),
+        "channel": reply.channel,
+        "verdict": verdict.kind,
+        "listed": verdict.listed,
+        "phase": verdict.phase,
+    }
+    about = getattr(call, "request", call)
+    order_id = getattr(about, "order_id", None) or ""
+    slot = registry.owner(getattr(about, "order_link_id", None) or "", order_id)
+    if slot is not None:
+        about = slot.cell.snapshot
+    for name in ("correlation_id", "signal_id", "order_link_id", "order_id", "symbol"):
+        if value := getattr(about, name, None):
+            fields[name] = value
+    if verdict.ret_code is not None:
+        fields["ret_code"] = verdict.ret_code
+    if verdict.ret_msg:
+        fields["ret_msg"] = verdict.ret_msg
+    if reply.sent_ms is not None:
+        fields["sent_ms"] = reply.sent_ms
+        fields["delay_s"] = (reply.received_ms - reply.sent_ms) / 1000
+    return fields

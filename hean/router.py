@@ -186,7 +186,7 @@ class Router:
         self._threads.join(left_s())
         if hasattr(self, "_context"):
             # Nothing moves any more: who waits for an order gets its newest snapshot.
-            self._context.registry.release()
+            self._admission.release()
             self._context.pay()
             self._context.bus.close(left_s())
         if hasattr(self, "_journal"):
@@ -215,6 +215,10 @@ class Router:
         The same signal again, here or after a restart, gives a ticket of the same order. A signal that is refused
         gives a ticket in state DENIED with `deny_reason`; a denial is final for its signal. Returns at once, whatever
         the exchange does: the ticket tells what comes of it.
+
+        With `orders.submit` "handed_over" the ticket of a new signal is PENDING at first: another thread checks it,
+        remembers its intent and sends, and then the ticket tells the denial or the order. Until then a crash loses the
+        signal; no order exists of it, and it may be submitted again.
 
         Args:
             signal: numbers as str or Decimal; a float is denied. Quantity in the base coin.

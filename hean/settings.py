@@ -46,6 +46,13 @@ class Entry(StrEnum):
     WS = "ws"
 
 
+class Submit(StrEnum):
+    """Who takes an order's first step: checks, intent, send."""
+
+    CALLER = "caller"
+    HANDED_OVER = "handed_over"
+
+
 def _setting(default: object, fit: fits.Fit, meaning: str, *, unit: str = "", secret: bool = False) -> Any:
     return field(default=default, repr=not secret, metadata={"spec": Spec(fit, meaning, unit, secret)})
 
@@ -110,6 +117,10 @@ class OrderSettings:
     visibility_delay_s: float = _setting(
         12.0, fits.real(0.001, 3600), "absence proves nothing before; beyond the receive window and 1 s", unit="s"
     )
+    submit: Submit = _setting(  # noqa: RUF009 - a member of an enum does not change
+        Submit.CALLER, fits.choice(Submit), "who checks and sends: the thread that submits, or one that stands ready"
+    )
+    submit_max: int = _setting(1000, fits.whole(1, 100_000), "more that were handed over are denied", unit="signals")
     max_open: int = _setting(500, fits.whole(1, 100_000), "more open orders are denied", unit="orders")
     max_tries: int = _setting(5, fits.whole(1, 100), "create attempts, each after proof of absence", unit="tries")
     retry_base_s: float = _setting(0.25, fits.real(0.001, 3600), "first pause before another attempt", unit="s")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
+from hean.actors.handover import Handed
 from hean.actors.registry import Cell
 from hean.core.foreign import ForeignOrder
 from hean.core.types import Category, Decision, OrderLinkId, OrderSnapshot, OrderState, PositionSnapshot
@@ -43,7 +44,7 @@ class Ticket:
     Two tickets of one signal look at the same order. Cheap to keep, safe to drop: the order goes on without it.
     """
 
-    def __init__(self, router: Orders, cell: Cell) -> None:
+    def __init__(self, router: Orders, cell: Cell | Handed) -> None:
         self._router = router
         self._cell = cell
 

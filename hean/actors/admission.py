@@ -84,8 +84,7 @@ class Admission:
 
     def deny(self, signal: Signal, denial: Denial, link_id: OrderLinkId) -> Cell:
         """Deny a signal that neither this process nor the journal knows; final, journalled, published."""
-        with self._lock:
-            return self._deny(signal, denial, link_id)
+        return self._deny(signal, denial, link_id)
 
     def settle(self) -> None:
         """Return when all that was submitted before is an order or denied: at once, nothing waits here."""

@@ -6,8 +6,8 @@ Runs on the caller's thread, which waits for an actor's word and never for the n
 
 from __future__ import annotations
 
-from hean.actors.admission import Admission
 from hean.actors.context import Context
+from hean.actors.handover import Door
 from hean.actors.messages import CancelChild
 from hean.core import checks
 from hean.core.facts import AmendAsked, CancelAsked, Resolved
@@ -26,7 +26,7 @@ class Commands:
         admission: knows every order.
     """
 
-    def __init__(self, context: Context, admission: Admission) -> None:
+    def __init__(self, context: Context, admission: Door) -> None:
         self._context = context
         self._admission = admission
 
@@ -56,6 +56,7 @@ class Commands:
     def cancel_all(self, symbol: str | None, asked: CancelAsked) -> dict[str, Decision]:
         """Ask for the end of every open order of ours, of one symbol or of all; what was decided, by order_link_id."""
         until_ms = self._context.now_ms() + int(DECISION_S * 1000)
+        self._admission.settle()
         return {
             slot.order_link_id: self.cancel(slot.order_link_id, asked, max(until_ms - self._context.now_ms(), 0) / 1000)
             for slot in self._context.registry.slots()

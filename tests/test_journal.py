@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ from hean.journal import (
 )
 from hean.journal.seen import Seen
 from hean.journal.view import GENESIS, link
+from hean.journal.writer import _Waiting
 
 ORDER = OrderEntry(
     order_link_id="link-1",
@@ -206,6 +208,26 @@ def test_a_parked_execution_leaves_with_the_batch_that_finds_its_order(journal: 
     journal.commit(Batch(at_ms=1, parked=(PARKED, evolve(PARKED, exec_id="e-10"), evolve(PARKED, body="again"))))
     journal.commit(Batch(at_ms=2, executions=(EXECUTION,), unparked=(key_of(PARKED), key_of(EXECUTION))))
     assert (evolve(PARKED, exec_id="e-10"),) == journal.parked()
+
+
+def test_what_one_batch_unparks_another_of_the_same_transaction_may_park_again(journal: Journal) -> None:
+    journal.commit(Batch(at_ms=1, parked=(PARKED,)))
+    waiting = [_Waiting(Batch(at_ms=2, unparked=(key_of(PARKED),))), _Waiting(Batch(at_ms=2, parked=(PARKED,)))]
+    journal._queue.extend(waiting)
+    journal._commit_queued(waiting[0])
+    assert (PARKED,) == journal.parked()
+    journal.commit(Batch(at_ms=3, unparked=(key_of(PARKED),)))
+    assert () == journal.parked()
+
+
+def test_what_was_parked_before_a_restart_still_leaves(tmp_path: Path) -> None:
+    with closing(Journal.open(tmp_path / "journal.db", 1)) as journal:
+        journal.commit(Batch(at_ms=1, parked=(PARKED,)))
+    with closing(Journal.open(tmp_path / "journal.db", 2)) as journal:
+        assert (PARKED,) == journal.parked()
+        journal.commit(Batch(at_ms=2, unparked=(key_of(PARKED),)))
+        assert () == journal.parked()
+        assert [] == journal._connection.execute("SELECT * FROM parked").fetchall()
 
 
 def test_positions_and_marks_are_written_over(journal: Journal) -> None:

@@ -9,11 +9,12 @@ import pytest
 from attrs import evolve
 
 from hean.actors.boundary import Inbox
-from hean.actors.messages import Confirm, Crashed, Fold, Ping, Send
-from hean.actors.order import TOGETHER, OrderActor
+from hean.actors.messages import Answered, Bound, Confirm, Crashed, Fold, Ping, Send
+from hean.actors.order import ROW_WAIT_S, TOGETHER, OrderActor
 from hean.actors.ports import Point
 from hean.actors.registry import Cell, Slot
-from hean.core.calls import CancelOrder
+from hean.actors.scribe import parked_entry
+from hean.core.calls import Ack, CancelOrder, CreateOrder, Phase, Reply, Verdict, VerdictKind
 from hean.core.facts import CancelAsked, Executed, Sent, Settled, Shown, Timer
 from hean.core.order import apply
 from hean.core.record import Order
@@ -21,7 +22,7 @@ from hean.core.types import EventType, ExecId, OrderState, OrderStatus, Source
 from hean.errors import JournalError
 from hean.journal import Batch
 from tests.actors.stage import Stage
-from tests.core.orders import POLICY, REQUEST, executed, row
+from tests.core.orders import ORDER_ID, POLICY, REQUEST, executed, row
 
 
 class Commits:
@@ -89,6 +90,42 @@ def test_what_has_queued_is_one_transaction_with_each_fact_in_its_turn(staged: S
     assert ["e1", "e2"] == [fold.execution.exec_id for fold in folds]
 
 
+def accepted() -> Answered:
+    reply = Reply(
+        call=CreateOrder(request=REQUEST),
+        verdict=Verdict(kind=VerdictKind.ACCEPTED, phase=Phase.AFTER_SEND),
+        result=Ack(order_id=ORDER_ID, order_link_id=REQUEST.order_link_id),
+    )
+    return Answered(tag="create:1", reply=reply)
+
+
+def test_an_accepted_reply_waits_for_its_row_and_is_one_transaction_with_it(staged: Staged) -> None:
+    waited: list[float] = []
+
+    def next_of(wanted: Any, wait_s: float = 0.0) -> object | None:
+        waited.append(wait_s)
+        if wait_s:
+            # The row and the fill come while it waits.
+            staged.inbox.tell(shown(OrderStatus.FILLED, "1"))
+            staged.inbox.tell(executed("e1", "1"))
+        return Inbox.next_of(staged.inbox, wanted, wait_s)
+
+    staged.inbox.next_of = next_of  # type: ignore[method-assign]
+    staged.inbox.tell(accepted())
+    staged.handle_next()
+    assert [ROW_WAIT_S, 0, 0] == waited
+    assert OrderState.FILLED is staged.state
+    [batch] = staged.commits.batches
+    assert ["reply", "fact", "fact", "fact"] == [record.kind for record in batch.records]
+
+
+def test_an_accepted_reply_whose_row_does_not_come_is_remembered_alone(staged: Staged) -> None:
+    staged.inbox.tell(accepted())
+    staged.handle_next()
+    assert (OrderState.SUBMITTED, ORDER_ID) == (staged.state, staged.slot.cell.snapshot.order_id)
+    assert ["reply", "fact"] == [record.kind for batch in staged.commits.batches for record in batch.records]
+
+
 def test_who_waits_for_an_answer_is_answered_in_its_turn(staged: Staged) -> None:
     staged.inbox.tell(shown(OrderStatus.NEW))
     staged.inbox.tell(Ping())
@@ -110,6 +147,18 @@ def test_what_is_to_be_sent_goes_out_before_the_next_fact_is_taken_in(staged: St
     assert ([1, 1], 1) == (staged.commits.facts, staged.inbox.depth())
     [sent] = staged.stage.boxes["gateway"].take(Send)
     assert isinstance(sent.call, CancelOrder)
+
+
+def test_the_supervisor_hears_of_a_bound_id_only_where_an_execution_is_parked(staged: Staged) -> None:
+    staged.inbox.tell(shown(OrderStatus.NEW))
+    staged.handle_next()
+    assert [] == staged.stage.boxes["supervisor"].take(Bound)
+    parked = Staged()
+    entry = parked_entry(executed("e1", "1").execution, parked.stage.now_ms())
+    parked.stage.context.journal.commit(Batch(at_ms=1, parked=(entry,)))
+    parked.inbox.tell(shown(OrderStatus.NEW))
+    parked.handle_next()
+    assert [ORDER_ID] == [bound.order_id for bound in parked.stage.boxes["supervisor"].take(Bound)]
 
 
 def test_no_transaction_carries_more_than_its_bound(staged: Staged) -> None:

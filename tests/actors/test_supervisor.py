@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+from attrs import evolve
+
 from hean import Event, EventType, OrderState, OrderType, Router, Side, Signal, Ticket
-from hean.actors.supervisor import MAX_CRASHES
-from hean.journal import JournalView
+from hean.actors.messages import Unowned
+from hean.actors.registry import Cell, Slot
+from hean.actors.supervisor import MAX_CRASHES, SupervisorActor
+from hean.core.facts import Executed, Sent
+from hean.core.order import apply
+from hean.core.record import Order
+from hean.core.types import Source
+from hean.journal import Batch, Committed, JournalView
+from tests.actors.stage import Box, Stage
 from tests.conftest import Routers
+from tests.core.orders import POLICY, REQUEST, executed
 from tests.exchange import LoopbackExchange
 
 WAIT_S = 10
@@ -88,3 +98,23 @@ def test_a_fill_of_an_order_that_crashed_is_counted_once(router: Routers, exchan
     assert OrderState.FILLED == ticket.wait(WAIT_S).outcome
     assert "0.001" == f"{made.positions['BTCUSDT'].size:f}"
     assert 1 == [event.type for event in made.events(0)].count(EventType.ORDER_FILLED)
+
+
+def test_an_execution_that_is_parked_while_its_order_learns_its_id_is_delivered_at_once() -> None:
+    stage, inbox = Stage(), Box()
+    journal, registry = stage.context.journal, stage.context.registry
+    sent = apply(Order.of(REQUEST), Sent(), REQUEST.submitted_ms, POLICY).order
+    registry.track(Slot(REQUEST.order_link_id, inbox, Cell(sent.snapshot(), "digest")))
+    supervisor = SupervisorActor(stage.boxes["supervisor"], stage.context)
+    execution = evolve(executed("e1", "1").execution, order_link_id="")
+    commit = journal.commit
+
+    def bound_meanwhile(batch: Batch) -> Committed:
+        # The order's actor looks and finds nothing parked, the instant before the row is.
+        registry.bind(REQUEST.order_link_id, execution.order_id)
+        assert () == journal.parked()
+        return commit(batch)
+
+    journal.commit = bound_meanwhile  # type: ignore[method-assign]
+    supervisor.handle(Unowned(row=execution, source=Source.STREAM))
+    assert [execution] == [fact.execution for fact in inbox.take(Executed)]

@@ -22,7 +22,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tests.simulator.coverage import CRASHES, EXPLAINED, FAULTS, UNREACHABLE, all_cells
-from tests.simulator.plan import CALM, Plan, plan_of
+from tests.simulator.draws import plan_of
+from tests.simulator.plan import CALM, Plan
 from tests.simulator.runner import Totals, now_s, play, play_many, shrink
 from tests.simulator.story import Story
 

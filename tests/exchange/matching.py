@@ -161,7 +161,11 @@ class Matching:
         if self._venue.faults.armed("overfill") and qty == order.leaves:
             fault = self._venue.faults.fire("overfill", self._venue.order_facts(order))
             if fault is not None:
-                return qty + Decimal(str(fault.args.get("qty", order.instrument.qty_step)))
+                extra = Decimal(str(fault.args.get("qty", order.instrument.qty_step)))
+                if "apart_ms" not in fault.args:
+                    return qty + extra
+                due_ms = self._venue.now_ms + int(fault.args["apart_ms"])
+                self._venue.schedule.plan(due_ms, lambda: self._fill_late(order, extra, with_row=False))
         return qty
 
     # The market moves

@@ -53,7 +53,7 @@ def all_cells() -> set[str]:
 FAULTS = NAMES | frozenset(
     {
         *("net:spike", "net:unreachable", "net:lost_there", "net:lost_back", "net:stuck", "net:refused"),
-        *("net:half_sent", "net:cut"),
+        *("net:half_sent", "net:cut", "net:held_reply"),
         *("actor_paused", "process_stalled", "journal_fails", "handler_bug"),
     }
 )

@@ -69,6 +69,12 @@ MOVES: dict[str, frozenset[str]] = {
 }  # fmt: skip
 
 
+WITHOUT_BOOKS = frozenset(
+    {"no_handler_crashes", "orders_never_go_back", "intent_before_bytes", "apply_and_remember_are_one"}
+)
+"""Laws that hold whatever the exchange's books say."""
+
+
 class Laws:
     """The laws of one world, and what they must remember."""
 
@@ -96,7 +102,9 @@ class Laws:
         self._seen_of: dict[str, tuple[Decimal, int]] = {}
         self._their_execs: dict[str, Any] = {}
         self._their_seen = 0
-        self._failed: Violation | Unknowable | None = None
+        self._failed: Violation | None = None
+        self.moot = ""
+        """Why the exchange's books cannot be asked any more; empty while they can."""
         self._spoiled = 0
         self.told = 0
 
@@ -104,6 +112,10 @@ class Laws:
 
     def their_order(self, link_id: str) -> TheirOrder | None:
         return self.world.account.by_link.get(link_id)
+
+    def is_open(self, link_id: str) -> bool:
+        """Whether the exchange has an open order of that ID."""
+        return any(order.status not in FINAL for order in self._orders_of(link_id))
 
     def their_exec(self, exec_id: str) -> Any:
         executions = self.world.account.executions
@@ -125,7 +137,7 @@ class Laws:
 
     def fail(self, law: str, why: str) -> None:
         """Inside an actor an exception would be caught: what was seen there is raised after the turn."""
-        if self._failed is None:
+        if self._failed is None and not (self.moot and law not in WITHOUT_BOOKS):
             self._failed = Violation(law, why)
 
     # After each turn.
@@ -135,6 +147,8 @@ class Laws:
             raise self._failed
         life = self.world.life
         if life is None or not life.process.alive:
+            return
+        if self.moot:
             return
         if self.world.kernel.turns % 64 == 0:
             for box in life.process.mailboxes:
@@ -251,13 +265,13 @@ class Laws:
             self.fail("orders_never_go_back", f"{link_id}: {before} -> {after} by {fact}")
         if before != after and after == "CLOSED":
             self._settled(link_id)
-        self._lost_for_good(link_id, fact)
+        self._lost_for_good(link_id, after, fact)
         if before != after and fact != "resolved":
             self._no_end_is_assumed(link_id, after, fact)
         if fact == "resolved":
             self.resolved.add(link_id)
         effects = body["effects"]
-        if fact == "absence_proven" and before == "TIMEOUT":
+        if fact == "absence_proven" and before == "TIMEOUT" and after in {"PENDING", "REJECTED"}:
             self._absent(link_id)
         if fact in {"not_sent", "absence_proven"}:
             self._proof[link_id] = fact
@@ -288,20 +302,28 @@ class Laws:
     def _settled(self, link_id: str) -> None:
         """CLOSED says that every execution is here; what is executed after an order's end nobody can know before."""
         world, theirs = self.world, self.their_order(link_id)
-        excused = world.power_cut or world.plan_has("late_fill") or self._is_split(link_id) or link_id in self.resolved
+        excused = world.power_cut or world.fills_late or self._is_split(link_id) or link_id in self.resolved
         if theirs is None or excused:
             return
         ours = self._executed.get(link_id, ZERO)
         if ours < theirs.cum_qty:
             self.fail("closed_is_settled", f"{link_id} is CLOSED: {ours} executed here, {theirs.cum_qty} there")
 
-    def _lost_for_good(self, link_id: str, fact: str) -> None:
-        """A power cut took an intent back; its signal, sent anew, was refused: the first order lives unknown."""
-        if self.world.power_cut and fact == "refused" and self.their_order(link_id) is not None:
-            self._failed = self._failed or Unknowable(f"{link_id}: sent before a power cut, and refused after it")
+    def _lost_for_good(self, link_id: str, after: str, fact: str) -> None:
+        """
+        A power cut took an intent back; its signal, sent anew, was refused: the first order lives unknown.
+
+        From here on the exchange's books say nothing of what the router may know. The world plays on under the laws
+        that do not ask them.
+        """
+        refused = fact == "refused" or (after in {"REJECTED", "DENIED"} and fact != "resolved")
+        if self.world.power_cut and refused and self.their_order(link_id) is not None:
+            self.moot = self.moot or f"{link_id}: sent before a power cut, and refused after it"
 
     def _no_end_is_assumed(self, link_id: str, after: str, fact: str) -> None:
-        """FILLED, CANCELLED and REJECTED are the exchange's words, not guesses."""
+        """FILLED, CANCELLED and REJECTED are the exchange's words, not guesses; unless a person's word stands."""
+        if link_id in self.resolved:
+            return
         theirs = self._orders_of(link_id)
         fine = {
             "FILLED": {"Filled"},
@@ -509,15 +531,26 @@ class Laws:
             return f"has a {snapshot.pending} out" if snapshot.pending else ""
         theirs = self.their_order(snapshot.order_link_id)
         alive = theirs is not None and theirs.status not in FINAL
-        if snapshot.state is OrderState.ERROR and self.world.bugs and alive:
+        if snapshot.state is OrderState.ERROR and (self.world.bugs or self.world.denied) and alive:
             return ""
         return f"is {snapshot.state} ({snapshot.reason})"
 
     def at_quiet(self, when: str) -> None:
         """Everything that must hold when nothing moves."""
+        self.end_if_moot()
         for law in QUIET_LAWS:
             law(self)
         self.after_turn()
+
+    def end_if_moot(self) -> None:
+        """
+        Nothing more can be asked of a world in which nobody could do better.
+
+        Raises:
+            Unknowable: it is one.
+        """
+        if self.moot:
+            raise Unknowable(self.moot)
 
     def all_ended(self) -> None:
         """Every order was cancelled: every one has ended."""

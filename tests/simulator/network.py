@@ -65,6 +65,30 @@ class Weather:
     half_sent: float = 0.0
 
 
+@attrs.define
+class HeldReply:
+    """
+    An answer of the trade stream that takes as long as it takes an order to come to some state.
+
+    Attributes:
+        link_id: of the order that the request is about.
+        op: `order.create`, `order.cancel` or `order.amend`.
+        nth: which of its requests.
+        most_ms: it comes then at the latest.
+        twice: it comes in time as well, and again then.
+        req_id: of that request, once it was sent.
+        waiting: the frame and the connection on which it would come, once the exchange has answered.
+    """
+
+    link_id: str
+    op: str
+    nth: int
+    most_ms: int
+    twice: bool = False
+    req_id: str = ""
+    waiting: tuple[SimSocket, str] | None = None
+
+
 class Net:
     """
     The engine behind its network.
@@ -84,6 +108,7 @@ class Net:
         self.on_create: Callable[[str, str], None] = lambda link_id, channel: None
         self.on_row: Callable[[SimSocket, bytes], None] = lambda socket, raw: None
         self.in_flight = 0
+        self.held: list[HeldReply] = []
         self.creates: dict[str, list[int]] = {}
         """Of each order, when the creates left that have not arrived yet."""
         self.hit: dict[str, int] = {}
@@ -118,6 +143,47 @@ class Net:
         """The oldest of them is there, or lost."""
         if self.creates.get(link_id):
             self.creates[link_id].pop(0)
+
+    # Answers that are held back.
+
+    def hold_reply(self, held: HeldReply) -> None:
+        """Let the answer to a request be late."""
+        self.held.append(held)
+
+    def request_leaves(self, frame: dict[str, Any]) -> None:
+        """A request of the trade stream is sent: it may be the one whose answer will be late."""
+        for held in self.held:
+            if held.req_id or held.op != frame["op"] or frame["args"][0].get("orderLinkId") != held.link_id:
+                continue
+            held.nth -= 1
+            if held.nth == 0:
+                held.req_id = frame["reqId"]
+                return
+
+    def holds_back(self, socket: SimSocket, text: str) -> bool:
+        """Whether the exchange keeps this answer for now."""
+        for held in self.held:
+            if held.req_id and held.waiting is None and f'"{held.req_id}"' in text:
+                held.waiting = socket, text
+                self.in_flight += 1
+                self.hit["held_reply"] = self.hit.get("held_reply", 0) + 1
+                self.kernel.at(self.kernel.now_ms + held.most_ms, lambda held=held: self._let_go(held))
+                return not held.twice
+        return False
+
+    def release(self, link_id: str = "") -> None:
+        """What was kept back of an order, or of all, is there now."""
+        for held in list(self.held):
+            if held.waiting is not None and link_id in {"", held.link_id}:
+                self._let_go(held)
+
+    def _let_go(self, held: HeldReply) -> None:
+        if held not in self.held or held.waiting is None:
+            return
+        self.held.remove(held)
+        self.in_flight -= 1
+        socket, text = held.waiting
+        socket.receive(text)
 
     # The engine.
 
@@ -277,6 +343,8 @@ class SimSocket:
         """Whose create it is; empty for anything else."""
         if self.channel == "trade":
             frame = orjson.loads(text)
+            if self._net.held and frame["op"].startswith("order."):
+                self._net.request_leaves(frame)
             if frame["op"] == "order.create":
                 link_id: str = frame["args"][0]["orderLinkId"]
                 self._net.create_leaves(link_id, "trade")
@@ -309,6 +377,8 @@ class SimSocket:
     def incoming(self, text: str | None) -> None:
         """A frame of the exchange, or its end of the connection (None), is on its way to us."""
         net = self._net
+        if net.held and text is not None and self.channel == "trade" and net.holds_back(self, text):
+            return
         due_ms = self._last_in_ms = max(net.kernel.now_ms + net.delay_ms(), self._last_in_ms)
         self._inbound.append(text)
         net.in_flight += 1
@@ -320,11 +390,16 @@ class SimSocket:
         net = self._net
         net.in_flight -= 1
         text = self._inbound.popleft()
+        if text is None and not self.over and self._process.alive:
+            self._end("closed by the exchange")
+        elif text is not None:
+            self.receive(text)
+
+    def receive(self, text: str) -> None:
+        """A frame is there."""
         if self.over or not self._process.alive:
             return
-        if text is None:
-            self._end("closed by the exchange")
-            return
+        net = self._net
         self.frames += 1
         raw = text.encode()
         net.tell("ws.in", channel=self.channel, text=text)

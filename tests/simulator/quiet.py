@@ -85,7 +85,7 @@ def orders_are_equal(laws: Laws) -> None:
             require(snapshot.outcome in outcomes_of(theirs), "orders_are_equal", f"{what}, there {seen}")
         elif not resolved:
             alive = {OrderState.ACKNOWLEDGED, OrderState.PARTIAL_FILL}
-            if world.bugs:
+            if world.bugs or world.denied:
                 alive.add(OrderState.ERROR)
             require(snapshot.state in alive, "orders_are_equal", f"{what}, there {seen}")
             require(snapshot.qty == theirs.qty, "orders_are_equal", f"{what}, there {seen}")
@@ -195,6 +195,18 @@ def nothing_is_orphaned(laws: Laws) -> None:
     require(actor_of(life, "gateway")._waiting == 0, "nothing_is_orphaned", "calls wait in the gateway")
 
 
+def no_answer_is_awaited_in_vain(laws: Laws) -> None:
+    """No order holds back its questions for an answer to one that nobody has out."""
+    life = laws.world.life
+    assert life is not None
+    for entry in life.journal.unsettled_orders():
+        order = plain.loads(Order | OrderSnapshot, entry.body)
+        stuck = isinstance(order, Order) and order.looking
+        require(
+            not stuck, "no_answer_is_awaited_in_vain", lambda e=entry: f"{e.order_link_id} looks itself up for ever"
+        )
+
+
 def no_timer_is_left_over(laws: Laws) -> None:
     """Only orders that are open have timers."""
     life = laws.world.life
@@ -212,7 +224,7 @@ def a_cancel_is_not_forgotten(laws: Laws) -> None:
     """What was promised to be cancelled has ended."""
     for link_id in sorted(laws.cancelled):
         entry = laws.world.journal.order(link_id)
-        if entry is None or laws.world.power_cut or (laws.world.bugs and entry.state == "ERROR"):
+        if entry is None or laws.world.power_cut or ((laws.world.bugs or laws.world.denied) and entry.state == "ERROR"):
             continue
         ended = entry.state in {"CLOSED", "DENIED", "CANCELLED", "FILLED", "REJECTED"}
         require(ended, "a_cancel_is_not_forgotten", lambda e=entry: f"{e.order_link_id} is {e.state}")
@@ -256,6 +268,7 @@ QUIET_LAWS = (
     positions_are_equal,
     the_journal_is_whole,
     nothing_is_orphaned,
+    no_answer_is_awaited_in_vain,
     no_timer_is_left_over,
     a_cancel_is_not_forgotten,
     tickets_show_the_journal,

@@ -14,7 +14,8 @@ from typing import Any
 import attrs
 
 from tests.simulator.coverage import Coverage
-from tests.simulator.plan import Plan, plan_of
+from tests.simulator.draws import plan_of
+from tests.simulator.plan import Plan
 from tests.simulator.story import Story
 from tests.simulator.violation import Unknowable, Violation
 from tests.simulator.world import World

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulator.plan import plan_of
+from tests.simulator.draws import plan_of
 from tests.simulator.runner import few_collections, play
 
 SEEDS = 1_000

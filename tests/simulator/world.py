@@ -15,7 +15,7 @@ from hean.actors.clock import ExchangeClock
 from hean.actors.messages import ReconcileAsked
 from hean.actors.pool import Wires
 from hean.actors.ports import Ports
-from hean.actors.registry import Cell
+from hean.actors.registry import Cell, Slot
 from hean.actors.trade import TradeEntry
 from hean.assembly import Plant, assemble
 from hean.bybit.auth import Credentials
@@ -52,11 +52,13 @@ from hean.settings import (
 from hean.setup import prepare
 from tests.exchange.engine import API_KEY, API_SECRET, Engine
 from tests.exchange.faults import AT_ONCE
+from tests.simulator.ambush import Ambushes, Bug, link_id_of
 from tests.simulator.coverage import Coverage
+from tests.simulator.draws import RARE_KINDS
 from tests.simulator.journal import Disk, SimJournal
 from tests.simulator.laws import Laws
-from tests.simulator.network import Net, SimClient, SimPool, SimSockets, SimTradeSockets, Weather
-from tests.simulator.plan import RARE_KINDS, Action, Args, Plan
+from tests.simulator.network import HeldReply, Net, SimClient, SimPool, SimSockets, SimTradeSockets, Weather
+from tests.simulator.plan import Action, Args, Plan
 from tests.simulator.quiet import not_a_word
 from tests.simulator.runtime import Kernel, Killed, Process, SimMailbox
 from tests.simulator.story import Story
@@ -73,16 +75,6 @@ PATIENCE_MS = 90_000
 _OURS = frozenset(
     {"submit", "replay", "clash", "cancel", "amend", "cancel_all", "halt", "resume", "kill", "reconcile", "resolve"}
 )
-
-
-ENDED = frozenset({OrderState.FILLED, OrderState.CANCELLED, OrderState.REJECTED})
-
-
-class Bug:
-    """A message that no actor knows: a handler of its own would raise as well."""
-
-    def __repr__(self) -> str:
-        return "an injected bug"
 
 
 @attrs.define
@@ -126,7 +118,7 @@ class World:
         self.engine = Engine(seed=plan.seed, limits=self.config["limits"])
         self.story = story
         self.net = Net(
-            self.kernel, self.engine, random.Random(f"net {plan.seed}"), None if story is None else self._tell
+            self.kernel, self.engine, random.Random(f"net {plan.seed}"), None if story is None else self.tell
         )
         self.account = self.engine.venue.accounts[API_KEY]
         self._unit = random.Random(f"unit {plan.seed}").random
@@ -136,6 +128,11 @@ class World:
         self.settings = settings_of(self.config)
         self.credentials = Credentials(api_key=API_KEY, api_secret=API_SECRET)
         self._faults = {action.args["fault"] for action in plan.actions if action.kind == "fault"}
+        deeds = [deed for action in plan.actions if action.kind == "ambush" for deed in action.args["do"]]
+        self._faults |= {deed["fault"]["fault"] for deed in deeds if deed["do"] == "fault"}
+        armed = [action.args for action in plan.actions if action.kind == "fault"]
+        self.fills_late = any(each["fault"] == "late_fill" or "apart_ms" in each.get("args", {}) for each in armed)
+        """Something may be executed of an order that the exchange has ended."""
         self.life: Life | None = None
         self.dying: Process | None = None
         self.signals: dict[int, Signal] = {}
@@ -144,6 +141,8 @@ class World:
         self.power_cut = False
         self.journal_failed = False
         self.bugs = 0
+        self.denied = False
+        """The exchange's lists have denied an order that it had shown, for longer than they may."""
         self.calm = False
         self.looked_in_vain = -1
         """How much was told when a comparison last found nothing and told nothing."""
@@ -151,7 +150,7 @@ class World:
         self._running: Process | None = None
         self._crashes: list[Crash] = []
         self._restart: Action | None = None
-        self._weather_until = 0
+        self.ambushes = Ambushes(self)
         self.laws = Laws(self)
         self.kernel.after_turn = self.laws.after_turn
         self.net.on_create = self.laws.create_leaves
@@ -163,7 +162,7 @@ class World:
 
     # Telling.
 
-    def _tell(self, what: str, **fields: Any) -> None:
+    def tell(self, what: str, **fields: Any) -> None:
         if self.story is not None:
             self.story.tell(self.kernel.now_ms - START_MS, what, fields)
 
@@ -209,7 +208,7 @@ class World:
             case "close":
                 self._close_all()
             case "restart":
-                self._die(Action(0, "crash", {"down_ms": 100, "lost_commits": 0, "offset_ms": 0}), "finale")
+                self.die(Action(0, "crash", {"down_ms": 100, "lost_commits": 0, "offset_ms": 0}), "finale")
                 self._quiet("after a restart")
         self.laws.at_the_end()
         self._harvest()
@@ -265,7 +264,7 @@ class World:
                 if isinstance(error, JournalError) and not self.disk.full:
                     raise
                 # Whoever runs the router starts it again.
-                self._tell("start.failed", error=str(error))
+                self.tell("start.failed", error=str(error))
                 process.kill()
                 self.dying = None
                 self.kernel.run_until(self.kernel.now_ms + 1_000)
@@ -276,7 +275,7 @@ class World:
             if self._comes_up():
                 break
         if self.life is not None:
-            self._tell("router.started", epoch=self.life.journal.epoch)
+            self.tell("router.started", epoch=self.life.journal.epoch)
             self._replay_lost()
 
     def _comes_up(self) -> bool:
@@ -293,7 +292,7 @@ class World:
             return True
         if self.calm:
             raise Violation("starts_in_calm_weather", f"not live: {gate.live_why}")
-        self._tell("start.failed", error=gate.live_why)
+        self.tell("start.failed", error=gate.live_why)
         life.process.kill()
         self.laws.life_ends()
         for socket in self.net.connections:
@@ -359,7 +358,7 @@ class World:
             if process.alive:
                 for event in events:
                     if self.story is not None:
-                        self._tell(f"event {event.type}", **event_words(event))
+                        self.tell(f"event {event.type}", **event_words(event))
                     self.laws.event(event)
 
         plant.context.bus.publish = published  # type: ignore[method-assign,assignment]
@@ -370,11 +369,15 @@ class World:
     def _observe(self, process: Process, name: str, fields: dict[str, object]) -> None:
         if not process.alive:
             return
-        if name in {"fact", "transition"}:
+        moved = name == "transition"
+        if moved or name == "fact":
             self.coverage.cell(str(fields["from"]), str(fields["fact"]))
         if self.story is not None and not name.startswith("event."):
-            self._tell(name, **fields)
+            self.tell(name, **fields)
         self.laws.observed(name, fields)
+        if moved or name == "fact":
+            link_id, state = str(fields["order_link_id"]), str(fields["to"])
+            self.ambushes.met(link_id, state, str(fields["fact"]), moved=moved)
 
     # Dying.
 
@@ -398,15 +401,15 @@ class World:
             crash.nth -= 1
             if crash.nth <= 0:
                 self._crashes.remove(crash)
-                self._die(crash.action, name)
+                self.die(crash.action, name)
                 raise Killed
 
-    def _die(self, action: Action, point: str) -> None:
+    def die(self, action: Action, point: str) -> None:
         process = self._running
         if process is None or not process.alive or (self.calm and point != "finale"):
             return
         self.coverage.crashed(point)
-        self._tell("CRASH", **action.args | {"point": point})
+        self.tell("CRASH", **action.args | {"point": point})
         self.laws.life_ends()
         process.kill()
         for socket in self.net.connections:
@@ -415,7 +418,7 @@ class World:
         if lost:
             self.power_cut = True
             self.coverage.crashed("power_cut")
-            self._tell("POWER CUT", commits=lost)
+            self.tell("POWER CUT", commits=lost)
         self.unsure |= set(self.signals)
         self.dying, self._restart = process, action
         self.life = None
@@ -426,10 +429,10 @@ class World:
         args = action.args
         if self.calm:
             return
-        self._tell(f"* {action.kind}", **args)
+        self.tell(f"* {action.kind}", **args)
         match action.kind:
             case "fault":
-                self._arm(args)
+                self.arm(args)
             case "market":
                 self.net.control("POST", "market", args)
             case "weather":
@@ -443,28 +446,32 @@ class World:
                         self.coverage.struck("net:cut")
                         socket.cut()
             case "pause":
-                self._hold(args["actor"], args["ms"])
+                self.hold(args["actor"], args["ms"])
             case "stall":
-                self._hold("", args["ms"])
+                self.hold("", args["ms"])
             case "journal_fails":
                 self.disk.full = self.journal_failed = True
                 self.coverage.struck("journal_fails")
                 self.kernel.at(self.kernel.now_ms + args["ms"], self._mend_disk)
             case "crash":
                 if args["point"] == "turn":
-                    self.kernel.at(self.kernel.now_ms + args["nth"], lambda: self._die(action, "turn"))
+                    self.kernel.at(self.kernel.now_ms + args["nth"], lambda: self.die(action, "turn"))
                 else:
                     self._crashes.append(Crash(args["point"], args["nth"], action))
             case "break":
                 self._break(args["n"])
+            case "ambush":
+                self.ambushes.lay(args)
+            case "hold_reply":
+                self.net.hold_reply(HeldReply(link_id_of(args["n"]), **args["reply"]))
             case _:
                 raise ValueError(action)
 
-    def _arm(self, args: Args) -> None:
+    def arm(self, args: Args) -> None:
         try:
             row = self.net.control("POST", "faults", args)
         except ValueError as error:
-            self._tell("fault.refused", error=str(error))
+            self.tell("fault.refused", error=str(error))
             return
         if args["fault"] in AT_ONCE and row["fired"]:
             self.coverage.struck(args["fault"], row["fired"])
@@ -475,7 +482,7 @@ class World:
     def _mend_disk(self) -> None:
         self.disk.full = False
 
-    def _hold(self, actor: str, for_ms: int) -> None:
+    def hold(self, actor: str, for_ms: int) -> None:
         if self.life is None:
             return
         until_ms = self.kernel.now_ms + for_ms
@@ -508,7 +515,7 @@ class World:
     # The strategy and the operator.
 
     def _act(self, action: Action) -> None:
-        self._tell(f"> {action.kind}", **action.args)
+        self.tell(f"> {action.kind}", **action.args)
         if self.life is None:
             self._remember(action)
             return
@@ -567,6 +574,8 @@ class World:
         self.unsure.discard(n)
         life.cells[n] = cell
         self.laws.submitted(n, signal, cell.snapshot)
+        if cell.snapshot.state is OrderState.SUBMITTED and cell.snapshot.attempts == 1:
+            self.ambushes.met(link_of(signal), "SUBMITTED", "sent", moved=True)
 
     def _replay_lost(self) -> None:
         """After a restart the strategy sends again whatever it cannot be sure of, most of the time at once."""
@@ -584,7 +593,7 @@ class World:
             return
         mailbox: SimMailbox = slot.mailbox  # type: ignore[assignment]
         answer = mailbox.ask(message, 5.0)
-        self._tell("< answer", answer=answer)
+        self.tell("< answer", answer=answer)
         if isinstance(message, CancelAsked) and isinstance(answer, Decision) and answer.taken:
             self.laws.cancelled.add(link_id)
 
@@ -608,12 +617,14 @@ class World:
         Whoever may decide has looked at the exchange; what needs no decision is denied.
         """
         assert self.life is not None
-        slot, theirs = self.life.plant.context.registry.slot(link_id), self.account.by_link.get(link_id)
-        if slot is None or slot.cell.snapshot.state in ENDED:
-            return
-        if slot.cell.snapshot.state is OrderState.ERROR and theirs is not None and not theirs.is_final:
-            return
-        self._ask(link_id, Resolved(verdict=verdict, who="operator", why="looked"))
+        slot = self.life.plant.context.registry.slot(link_id)
+        if slot is not None and self.may_resolve(slot):
+            self._ask(link_id, Resolved(verdict=verdict, who="operator", why="looked"))
+
+    def may_resolve(self, slot: Slot) -> bool:
+        """Whether somebody who has looked at the exchange would decide of that order."""
+        theirs = self.account.by_link.get(slot.order_link_id)
+        return slot.cell.snapshot.state is not OrderState.ERROR or theirs is None or theirs.is_final
 
     def _cancel_all(self, who: str) -> None:
         assert self.life is not None
@@ -653,17 +664,24 @@ class World:
 
     def _quiet(self, when: str) -> None:
         """Faults off, time passes: then both sides must be the same."""
+        self.laws.end_if_moot()
         self._harvest()
         self.calm = True
         self._crashes.clear()
+        self.ambushes.lift()
+        self.net.release()
+        self.net.held.clear()
         self._clear_sky()
         self._mend_disk()
         self.kernel.held.clear()
         self.net.control("DELETE", "faults")
-        self._tell("QUIET", when=when)
+        self.tell("QUIET", when=when)
         self._live_until(self.kernel.now_ms + 1)
         if self.life is None:
             raise Violation("process_lives", "no process runs")
+        if any(self.laws.is_open(link_id) for link_id in self.laws.resolved):
+            # Who decided before the exchange had spoken looks again.
+            self._cancel_by_hand()
         self._await_quiet()
         lost = sorted(self.unsure | (self.signals.keys() - self.life.cells.keys()))
         for n in lost:

@@ -133,3 +133,17 @@ def test_amended_quantity_that_an_execution_tells_before_the_row_is_told() -> No
         finale="close",
     )
     assert None is play(plan).broken
+
+
+def test_order_that_is_given_up_in_the_middle_of_a_look_up_is_looked_up_again() -> None:
+    lost = {"fault": "lose_reply", "match": {"op": "order.create"}, "args": {}}
+    unseen = {"fault": "drop_push", "count": None, "args": {}}
+    plan = world(
+        1,
+        Action(900, "fault", lost),
+        Action(900, "fault", unseen),
+        submit(1_000, order_type="Limit", price="90000"),
+        Action(1_100, "break", {"n": 0}),
+        length_ms=3_000,
+    )
+    assert None is play(plan).broken

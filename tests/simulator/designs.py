@@ -1,0 +1,497 @@
+"""
+Designed misfortunes: what chance alone hardly ever puts together, drawn as one.
+
+Each takes an order of its own through a few steps on purpose, waits for it in a state, and lets something late, doubled
+or ill-timed strike there. Which is drawn: so every pair of a state and a fact that can meet does, sooner or later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hean.core.ids import order_link_id
+from tests.simulator.plan import SECOND, Action, Args, Draw, plus
+
+STATES = ("SUBMITTED", "PENDING", "TIMEOUT", "ACKNOWLEDGED", "PARTIAL_FILL")
+ENDS = ("FILLED", "CANCELLED", "REJECTED", "CLOSED", "ERROR")
+PRICE, TICK, QTY = "95000", "0.1", "0.006"
+# Refused, not executed, refused for frequency, unknown, duplicate: what a create may be told that was not executed.
+NOES = (110007, 110003, 10002, 10006, 10016, 110072)
+# What may be said of one that was: unknown, and a duplicate where the exchange itself tried twice.
+EXECUTED = (10000, 10016, 110072)
+
+TROUBLES = ("", "lost", "unheard", "throttled", "rejected", "gap", "silent", "slow", "twice", "late", "over")
+DEEDS = ("bug", "slip", "slip", "cancel", "amend", "resolve", "halt", "reconcile", "reconcile", "trade", "crash")
+
+
+def doubt(draw: Draw, config: Args, actions: list[Action]) -> None:
+    """Several misfortunes at once: an order of which neither the reply, nor the stream, nor the lists tell in time."""
+    at_ms = draw.one([action.at_ms for action in actions if action.kind == "submit"])
+    create = draw.one(({"endpoint": "order/create"}, {"op": "order.create"}, {}))
+    code = {"ret_code": draw.one((10000, 10016, 987654)), "executed": True}
+    lost: list[tuple[str, Args]] = [("lose_reply", {}), ("lose_request", {}), ("error", code)]
+    name, args = draw.one(lost)
+    together: list[tuple[str, Args, Args]] = [
+        (name, create, args),
+        ("realtime_lag", {}, {"ms": draw.whole(100, int(config["visibility_s"] * 1000) - 100)}),
+        (draw.one(("delay_push", "drop_push")), {"topic": "order"}, {"ms": draw.one((300, 3_000))}),
+        (draw.one(("delay_push", "drop_push")), {"topic": "execution"}, {"ms": draw.one((300, 3_000))}),
+    ]
+    for name, match, args in together:
+        if draw.chance(0.9):
+            count = 1 if match is create else draw.one((2, 4, None))
+            actions.append(Action(max(at_ms - draw.one((0, 1, 30)), 0), "fault", fault(name, match, args, count)))
+
+
+def late_no(draw: Draw, actions: list[Action]) -> None:
+    """A create that is refused, of which we hear when its absence was proven long ago, and it was sent again."""
+    at_ms = max(draw.one([action.at_ms for action in actions if action.kind == "submit"]) - 1, 0)
+    code = {"ret_code": draw.one((10002, 10006, 110003, 110007)), "executed": False}
+    for name, args in (("error", code), ("delay_reply", {"ms": draw.whole(3_000, 12_000)})):
+        actions.append(Action(at_ms, "fault", fault(name, {"op": "order.create"}, args)))
+
+
+def design(draw: Draw, config: Args, actions: list[Action], n: int, length_ms: int) -> None:
+    """One designed misfortune about signal `n`, which is of it alone."""
+    Design(draw, config, actions, n, draw.whole(0, max(length_ms - 3 * SECOND, 0))).draw()
+
+
+def fault(name: str, match: Args, args: Args | None = None, count: int | None = 1) -> Args:
+    """A fault to be armed."""
+    return {"fault": name, "match": match, "count": count, "probability": 1.0, "args": args or {}}
+
+
+class Design:
+    """
+    One misfortune in the making.
+
+    Args:
+        draw: decides.
+        config: of the world; some of it is made to fit.
+        actions: of the plan; what is designed is added.
+        n: of the signal.
+        at_ms: when it is submitted.
+    """
+
+    def __init__(self, draw: Draw, config: Args, actions: list[Action], n: int, at_ms: int) -> None:
+        self.one, self.chance, self.whole = draw.one, draw.chance, draw.whole
+        self.config = config
+        self.actions = actions
+        self.n = n
+        self.at_ms = at_ms
+        self.link_id = str(order_link_id("sim", f"s{n}", 0))
+        self.mine = {"orderLinkId": self.link_id}
+        self.kind = "market"
+
+    def draw(self) -> None:
+        """Draw one."""
+        kinds: tuple[tuple[Callable[[], None], int], ...] = (
+            (self.late_reply, 7),
+            (self.ill_timed, 6),
+            (self.late_command, 2),
+            (self.blind_lists, 2),
+            (self.refused_while_asked, 2),
+            (self.decided_too_soon, 2),
+            (self.after_the_end, 2),
+            (self.impatient, 2),
+            (self.unsent, 2),
+            (self.fails_often, 1),
+            (self.forgotten, 4),
+            (self.pieces, 1),
+            (self.dies_recording, 1),
+        )
+        self.one([kind for kind, weight in kinds for _ in range(weight)])()
+
+    # What is put together.
+
+    def at(self, kind: str, args: Args, after_ms: int = 0) -> None:
+        self.actions.append(Action(max(self.at_ms + after_ms, 0), kind, args))
+
+    def arm(self, name: str, match: Args | None = None, args: Args | None = None, count: int | None = 1) -> None:
+        """A fault of this order alone, from before it is sent."""
+        self.at("fault", fault(name, self.mine | (match or {}), args, count), -1)
+
+    def wait(self, on: str, *deeds: Args, nth: int = 1) -> None:
+        """Let these deeds wait for that moment."""
+        self.at("ambush", {"n": self.n, "on": on, "nth": nth, "do": list(deeds)}, -1)
+
+    def keep_back(self, op: str, *, nth: int = 1, twice: bool = False) -> None:
+        """Let the answer to a request wait until somebody releases it."""
+        self.config["entry"] = "ws"
+        reply = {"op": op, "nth": nth, "most_ms": self.one((4_000, 15_000)), "twice": twice}
+        self.at("hold_reply", {"n": self.n, "reply": reply}, -1)
+
+    def hasten(self) -> None:
+        """Let an absence be proven as soon as it may."""
+        self.config |= {"recv_window_ms": 500, "visibility_s": 1.6, "reply_timeout_s": 1.0, "max_age_s": 300.0}
+        self.config["spread_ms"] = min(self.config["spread_ms"], 40)
+
+    def submit_for(self, state: str) -> None:
+        """An order that comes to that state by itself, where one can."""
+        kinds = {"ACKNOWLEDGED": "resting", "PARTIAL_FILL": "part", "FILLED": "market", "CANCELLED": "fok"}
+        self.submit(kinds.get(state, "") if self.chance(0.8) else "")
+        if state == "CANCELLED" and self.kind in {"resting", "part"}:
+            self.at("cancel", {"n": self.n}, self.whole(20, 3_000))
+
+    def submit(self, kind: str = "") -> None:
+        """The order: it fills at once, rests, fills in part, or cannot fill."""
+        self.kind = kind or self.one(("market", "market", "resting", "resting", "part", "fok"))
+        signal: Args = {
+            "symbol": "BTCUSDT",
+            "category": "linear",
+            "side": "Buy",
+            "qty": QTY,
+            "order_type": "Market" if self.kind == "market" else "Limit",
+            "time_in_force": "FOK" if self.kind == "fok" else None,
+            "reduce_only": False,
+        }
+        if self.kind != "market":
+            signal["price"] = plus(PRICE, TICK, -self.whole(200, 3_000) if self.kind == "resting" else 400)
+        if self.config["hedged"]:
+            signal["position_idx"] = 1
+        market: Args = {"symbol": "BTCUSDT", "category": "linear", "bid": "94999.9", "ask": "95000.0", "refill": True}
+        if self.kind in {"part", "fok"}:
+            market |= {"ask_qty": "0.002", "refill": False}
+        self.price = signal.get("price", PRICE)
+        self.at("market", market, -2)
+        self.at("submit", {"n": self.n, "signal": signal})
+
+    def trade(self, qty: str = "") -> Args:
+        """Others trade at our price."""
+        qty = qty or self.one(("0.002", "0.005", "0.05"))
+        trade = {"price": self.price, "qty": qty, "side": "Sell"}
+        return {"symbol": "BTCUSDT", "category": "linear", "trade": trade}
+
+    def moves(self) -> None:
+        """What the order's life is made of, at any time after it was sent."""
+        for _ in range(self.one((1, 1, 2, 3))):
+            after_ms = self.one((self.whole(0, 200), self.whole(200, 2_000), self.whole(2_000, 9_000)))
+            if self.kind in {"resting", "part"} and self.chance(0.6):
+                self.at("market", self.trade(), after_ms)
+            elif self.chance(0.7):
+                self.at("cancel", {"n": self.n}, after_ms)
+            else:
+                self.at("amend", {"n": self.n, "changes": {"qty": self.one(("0.003", "0.009"))}}, after_ms)
+
+    def stretch(self, on: str) -> list[Args]:
+        """What makes a moment longer: those who would end it are slow."""
+        deeds: list[Args] = []
+        if on in {"FILLED", "CANCELLED", "ERROR"} and self.chance(0.7):
+            deeds.append({"do": "hold", "actor": "portfolio", "ms": self.whole(500, 6_000)})
+        if self.chance(0.3):
+            deeds.append({"do": "hold", "actor": "order", "ms": self.one((5, 300, 3_000))})
+        return deeds
+
+    def trouble(self) -> None:
+        """What goes wrong on the way, so that every state is come to by more than one road."""
+        match self.one(
+            ("", "lost", "unheard", "throttled", "rejected", "gap", "silent", "slow", "twice", "late", "over")
+        ):
+            case "lost":
+                self.arm(self.one(("lose_request", "lose_reply")))
+            case "unheard":
+                self.arm("lose_reply")
+                self.arm("delay_push", {}, {"ms": self.whole(300, 6_000)}, 6)
+            case "throttled":
+                self.arm("rate_limit", {"op": "order.create"}, {"ms": self.whole(500, 4_000), "reset_header": True})
+            case "rejected":
+                executed = self.one(("0", "0.002", QTY))
+                self.arm("reject_after_ack", {}, {"reject_reason": "EC_Others", "executed_qty": executed})
+                if self.chance(0.6):
+                    self.arm("delay_push", {"topic": "execution"}, {"ms": self.whole(50, 3_000)}, 3)
+                if self.chance(0.5):
+                    self.arm("duplicate_push", {"topic": "order"}, {}, 3)
+                    self.wait("SUBMITTED", {"do": "hold", "actor": "order", "ms": self.whole(20, 400)})
+                if self.chance(0.4):
+                    # A list that lags shows it open meanwhile.
+                    self.arm("lose_reply")
+                    self.arm("realtime_lag", {}, {"ms": self.whole(1, 900)}, 3)
+                    self.arm("delay_push", {"topic": "order"}, {"ms": self.whole(100, 2_500)})
+            case "gap":
+                self.arm("drop_push", {"topic": "execution"}, {}, None)
+            case "silent":
+                self.arm("drop_push", {}, {}, None)
+            case "slow":
+                self.arm("delay_push", {"topic": self.one(("order", "execution"))}, {"ms": self.whole(20, 5_000)}, 4)
+            case "twice":
+                self.arm("duplicate_push", {}, {}, 4)
+                self.arm("reorder_push", {"topic": "order"}, {}, 2)
+            case "late":
+                qty = self.one(({}, {"qty": "0.002"}))
+                late = {"ms": self.one((5, 300, 3_000)), "order_push": self.chance(0.4)} | qty
+                self.arm("late_fill", {}, late)
+                if self.chance(0.5):
+                    self.arm("overfill")
+            case "over":
+                self.arm("overfill")
+
+    # The designs.
+
+    def late_reply(self) -> None:
+        """The answer to a create comes when the order has long gone on, whatever it says."""
+        on = self.one((*STATES, *ENDS))
+        self.submit_for(on)
+        executed = on not in {"PENDING", "REJECTED"} and self.chance(0.4)
+        if self.chance(0.7):
+            self.hasten()
+        if executed and self.chance(0.7):
+            self.arm("error", {"op": "order.create"}, {"ret_code": self.one(EXECUTED), "executed": True})
+        elif not executed:
+            self.arm("error", {"op": "order.create"}, {"ret_code": self.one(NOES), "executed": False})
+            self.config["max_tries"] = 1 if on == "REJECTED" else 5
+        self.keep_back("order.create")
+        release: Args = {"do": "release"}
+        if self.chance(0.3):
+            release["after_ms"] = self.one((1, 20, 300))
+        if on == "ERROR":
+            self.wait(self.one(("SUBMITTED", "TIMEOUT", "ACKNOWLEDGED")), {"do": "bug"})
+        nth = 2 if on == "SUBMITTED" or (on in {"TIMEOUT", "PENDING"} and self.chance(0.3)) else 1
+        if nth == 2 and on != "SUBMITTED":
+            self.arm("lose_request", {"op": "order.create"})
+        self.wait(on, *self.stretch(on), release, nth=nth)
+        if self.chance(0.4):
+            self.moves()
+        if self.chance(0.25):
+            self.trouble()
+
+    def ill_timed(self) -> None:
+        """Something is asked, breaks, or is compared at the very moment an order comes to a state."""
+        on = self.one((*STATES, *ENDS))
+        self.submit_for(on)
+        if self.chance(0.7):
+            self.trouble()
+        deeds = self.stretch(on)
+        for _ in range(self.one((1, 2, 3))):
+            deed = self.deed()
+            if self.chance(0.25):
+                deed["after_ms"] = self.one((1, 30, 700))
+            deeds.append(deed)
+        if on == "ERROR":
+            self.wait(self.one((*STATES, "FILLED", "CANCELLED")), {"do": "bug"})
+        if self.chance(0.3):
+            self.config["max_tries"] = self.one((1, 3))
+        self.wait(on, *deeds, nth=self.one((1, 1, 1, 2)))
+        self.moves()
+
+    def deed(self) -> Args:
+        match self.one(
+            ("bug", "slip", "slip", "cancel", "amend", "resolve", "halt", "reconcile", "reconcile", "trade", "crash")
+        ):
+            case "resolve":
+                return {"do": "resolve", "verdict": self.one(("cancelled", "rejected", "settled"))}
+            case "amend":
+                return {"do": "amend", "changes": {"qty": self.one(("0.003", "0.009"))}}
+            case "halt":
+                self.at("resume", {}, self.whole(1_000, 8_000))
+                return {"do": "halt"}
+            case "trade":
+                return {"do": "market", "market": self.trade()}
+            case "crash":
+                return {"do": "crash", "crash": {"down_ms": self.one((50, 3_000)), "lost_commits": 0, "offset_ms": 0}}
+            case name:
+                return {"do": name}
+
+    def late_command(self) -> None:
+        """The answer to a cancel comes when the order is in doubt again, or has ended in another way."""
+        self.submit("resting")
+        self.keep_back("order.cancel")
+        if self.chance(0.5):
+            # Nothing but the reply says that it is there; then its actor fails, and it is in doubt.
+            self.arm("delay_push", {}, {"ms": self.whole(2_000, 6_000)}, 8)
+            if self.chance(0.6):
+                self.arm("error", {"op": "order.cancel"}, {"ret_code": self.one((10016, 110001)), "executed": False})
+            cancel: list[Args] = [{"do": "cancel"}, {"do": "slip", "after_ms": self.whole(5, 60)}]
+            self.wait("SUBMITTED accepted", *cancel)
+            self.wait("TIMEOUT", {"do": "release", "after_ms": self.one((0, 1, 5))})
+        else:
+            # It never arrived; its actor fails for good, and is asked for a cancel all the same.
+            self.hasten()
+            self.arm("error", {"op": "order.create"}, {"ret_code": 10016, "executed": False})
+            if self.chance(0.5):
+                # Taken for processing, and it came to nothing.
+                self.arm("error", {"op": "order.cancel"}, {"ret_code": 0, "executed": False})
+            self.wait("TIMEOUT", {"do": "bug"})
+            self.wait("ERROR", {"do": "cancel"})
+            self.wait("REJECTED", {"do": "release"})
+
+    def blind_lists(self) -> None:
+        """What the stream has shown, or a reply has promised, the exchange's lists deny for long."""
+        on = self.one(("SUBMITTED accepted", "ACKNOWLEDGED", "PARTIAL_FILL", "FILLED", "CANCELLED"))
+        self.hasten()
+        self.config["reconcile_s"] = 20.0
+        self.submit({"CANCELLED": "part", "FILLED": "market", "PARTIAL_FILL": "part"}.get(on, "resting"))
+        if on == "SUBMITTED accepted":
+            self.arm("drop_push", {}, {}, None)
+        else:
+            self.arm("drop_push", {"topic": "execution"}, {}, None)
+        deny = [fault(name, self.mine, {"ms": 60_000}, None) for name in ("realtime_lag", "history_lag")]
+        self.wait(on, {"do": "deny"}, *({"do": "fault", "fault": each} for each in deny))
+        if on == "ACKNOWLEDGED":
+            for op in ("order.cancel", "order.amend"):
+                self.arm("error", {"op": op}, {"ret_code": 10016, "executed": False})
+        if on in {"ACKNOWLEDGED", "CANCELLED"}:
+            self.at("cancel", {"n": self.n}, self.whole(100, 1_000))
+        else:
+            self.moves()
+
+    def refused_while_asked(self) -> None:
+        """An order in doubt is looked up; before its actor comes to read the answer, the create's refusal is there."""
+        self.submit()
+        self.hasten()
+        self.arm("error", {"op": "order.create"}, {"ret_code": self.one((110007, 110003)), "executed": False})
+        self.keep_back("order.create")
+        on = self.one(("TIMEOUT", "TIMEOUT nothing_found", "TIMEOUT nothing_found"))
+        after_ms = self.one((0, self.whole(1, 60), self.whole(1, 1_000)))
+        held_ms = self.one((60, 300, 4_000))
+        deeds: list[Args] = [
+            {"do": "hold", "actor": "order", "ms": held_ms, "after_ms": after_ms},
+            {"do": "release", "after_ms": after_ms + 1},
+        ]
+        self.wait(on, *deeds, nth=self.one((1, 2, 3)))
+        if self.chance(0.3):
+            self.arm("partial_page", {"endpoint": "order/realtime"}, {"rows": 0})
+        if self.chance(0.3):
+            self.arm("error", {"endpoint": "order/realtime"}, {"ret_code": 10016, "executed": False}, 2)
+
+    def decided_too_soon(self) -> None:
+        """A person decides of an order while the exchange's word about it is still on its way."""
+        self.submit()
+        if self.chance(0.7):
+            self.trouble()
+        self.arm("delay_push", {}, {"ms": self.whole(1, 900)}, 8)
+        self.wait(self.one(("SUBMITTED", "SUBMITTED", "TIMEOUT")), {"do": "bug"})
+        deeds: list[Args] = [{"do": "hold", "actor": "order", "ms": self.whole(50, 1_500)}] if self.chance(0.8) else []
+        if self.chance(0.8):
+            verdict = self.one(("cancelled", "cancelled", "rejected"))
+            deeds.append({"do": "resolve", "verdict": verdict, "after_ms": self.one((0, 0, 20, 300))})
+        self.wait("ERROR", *deeds)
+        self.moves()
+
+    def after_the_end(self) -> None:
+        """Something is executed after the exchange called it the end, and before its position has the rest."""
+        self.submit(self.one(("part", "part", "market")))
+        self.wait(self.one(("CANCELLED", "FILLED")), {"do": "hold", "actor": "portfolio", "ms": self.whole(500, 5_000)})
+        if self.kind == "part":
+            late = {"ms": self.one((1, 30, 900, 3_000)), "order_push": self.chance(0.4)}
+            self.arm("late_fill", {}, late | self.one(({}, {"qty": "0.002"})))
+            self.at("cancel", {"n": self.n}, self.whole(50, 1_500))
+        else:
+            self.arm("overfill", {}, {"apart_ms": self.one((1, 30, 900, 4_000))})
+        if self.chance(0.3):
+            self.arm("duplicate_push", {"topic": "execution"}, {}, 3)
+
+    def impatient(self) -> None:
+        """A create that was refused is to be tried again later, and something else happens before."""
+        self.submit()
+        self.config["max_age_s"], self.config["max_tries"] = 300.0, 5
+        self.arm("rate_limit", {"op": "order.create"}, {"ms": 4_000, "reset_header": True})
+        self.wait("PENDING", {"do": self.one(("bug", "slip", "cancel"))})
+        if self.chance(0.3):
+            self.moves()
+
+    def unsent(self) -> None:
+        """A create waits in the gateway until it is too old, while its order goes on without it."""
+        self.submit()
+        self.config |= {"entry": "rest", "max_age_s": 3.0}
+        fails = self.one(("bug", "slip", "cancel"))
+        self.wait(
+            "SUBMITTED",
+            {"do": "hold", "actor": "gateway", "ms": self.whole(2_500, 6_000)},
+            {"do": fails, "after_ms": 5},
+        )
+
+    def fails_often(self) -> None:
+        """Its actor fails too often, at the last in a state that a failure does not leave alone."""
+        self.submit()
+        self.hasten()
+        self.config["max_tries"] = 5
+        self.arm("error", {}, {"ret_code": self.one((10016, 10006)), "executed": False})
+        self.wait("SUBMITTED", {"do": "slip", "times": 3})
+        self.wait("PENDING" if self.chance(0.5) else "SUBMITTED sent", {"do": "slip"}, nth=1)
+        self.wait("SUBMITTED", {"do": "slip"}, nth=2)
+
+    def forgotten(self) -> None:
+        """
+        A power cut takes the intent of an order that the exchange has; its signal comes again, and is another order.
+
+        Only the exchange refuses it then, as a duplicate, or for any other reason.
+        """
+        self.submit(self.one(("resting", "resting", "part", "market")))
+        lost = self.one((1, 1, 2, 3))
+        crash = {"lost_commits": lost, "down_ms": self.one((50, 500)), "offset_ms": 0}
+        point = self.one(("offered", "sent", "turn"))
+        self.at("crash", crash | {"point": point, "nth": 1 if point != "turn" else self.whole(2, 40)}, -1)
+        if self.chance(0.5):
+            self.arm("delay_push", {}, {"ms": self.whole(500, 9_000)}, 6)
+        match self.one(("", "refused", "refused", "throttled", "throttled", "duplicate", "unsent")):
+            case "refused":
+                code = self.one(NOES)
+                self.at("fault", fault("error", self.mine, {"ret_code": code, "executed": False}), self.whole(30, 60))
+                if self.chance(0.7):
+                    self.hold_second()
+            case "throttled":
+                # It is to be tried again later, and the first is filled, shown or ended meanwhile.
+                args = {"ms": 4_000, "reset_header": True}
+                self.at("fault", fault("rate_limit", self.mine, args), self.whole(30, 60))
+                deeds: list[Args] = [
+                    {"do": self.one(("market", "fault")), "after_ms": self.whole(0, 900)} for _ in range(2)
+                ]
+                for deed in deeds:
+                    deed["market"] = self.trade("0.002")
+                    deed["fault"] = fault(self.one(("cut_private", "duplicate_push")), {})
+                self.wait("PENDING", *deeds)
+                self.wait(self.one(("FILLED", "CANCELLED")), {"do": "hold", "actor": "portfolio", "ms": 4_000})
+            case "duplicate":
+                self.hold_second()
+            case "unsent":
+                # It waits in the gateway until it is too old, while the first lives.
+                self.config |= {"max_age_s": 3.0, "entry": "rest"}
+                first = 2 if point == "turn" else 1
+                self.wait("SUBMITTED", {"do": "hold", "actor": "gateway", "ms": self.whole(3_000, 6_000)}, nth=first)
+        if self.chance(0.5):
+            on = self.one(("PENDING", "REJECTED", "TIMEOUT"))
+            self.wait(on, *self.stretch(on), self.deed(), {"do": "market", "market": self.trade()})
+        for _ in range(3):
+            self.at("market", self.trade("0.002"), self.whole(500, 9_000))
+        self.moves()
+
+    def hold_second(self) -> None:
+        """Let the answer to the second create wait for a state."""
+        self.keep_back("order.create", nth=2)
+        on = self.one((*STATES, *ENDS))
+        self.wait(on, *self.stretch(on), {"do": "release"})
+
+    def pieces(self) -> None:
+        """A reduce-only order becomes several under one ID, and its answer comes while it is looked up."""
+        self.config |= {"entry": "ws", "opening": True, "hedged": False}
+        self.config["behaviour"] = self.config["behaviour"] | {"split_link_id": "same"}
+        signal: Args = {
+            "symbol": "BTCUSDT",
+            "category": "linear",
+            "side": "Sell",
+            "qty": "0.012",
+            "order_type": "Limit",
+        }
+        signal |= {"time_in_force": None, "reduce_only": True, "price": plus(PRICE, TICK, self.one((-300, 900)))}
+        self.at("submit", {"n": self.n, "signal": signal})
+        self.price = signal["price"]
+        self.arm("split_reduce_only", {}, {"parts": self.one((2, 3))})
+        self.arm("drop_push", {}, {}, None)
+        self.keep_back("order.create")
+        self.wait("TIMEOUT", {"do": "release", "after_ms": self.one((1, 2, 5, 10, 30, 100))})
+
+    def dies_recording(self) -> None:
+        """The process dies while it writes down what did not read, or whom it gave up."""
+        self.submit()
+        kind = self.one(("quarantine", "poison", "duplicate", "parked", "marks"))
+        point = f"commit:{self.one(('before', 'after'))}:{kind}"
+        crash = {"point": point, "nth": 1, "down_ms": self.one((50, 3_000)), "lost_commits": 0, "offset_ms": 0}
+        self.at("crash", crash, -1)
+        if kind == "quarantine":
+            name, args = self.one((("poison_frame", {"kind": "broken_row"}), ("unknown_enum", {})))
+            self.arm(name, {"topic": self.one(("order", "execution"))}, args)
+        elif kind == "poison":
+            self.wait(self.one(("SUBMITTED", "ACKNOWLEDGED", "FILLED")), {"do": "bug"})
+        elif kind == "duplicate":
+            self.arm("duplicate_push", {"topic": "execution"}, {}, 2)
+        self.moves()

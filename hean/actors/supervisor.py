@@ -156,7 +156,8 @@ class SupervisorActor(KeptActor):
                 )
             )
             slot.crashes = 0
-            first = (Broken(why=f"its actor crashed {MAX_CRASHES + 1} times: {message.error}"),)
+            # Restarted here too: what its last actor asked, nobody hears the answer to.
+            first = (Restarted(), Broken(why=f"its actor crashed {MAX_CRASHES + 1} times: {message.error}"))
         self._revive(message.order_link_id, first)
         self._fold_again(slot)
 

@@ -41,6 +41,8 @@ def refusal(env: dict[str, str] | None = None, toml_path: Path | None = None, **
         ("journal.path", "/home/quant/.local/state/hean/journal.db"),
         ("orders.max_age_s", "300.0"),
         ("orders.visibility_delay_s", "12.0"),
+        ("orders.submit", "caller"),
+        ("orders.submit_max", "1000"),
         ("orders.max_open", "500"),
         ("orders.max_tries", "5"),
         ("orders.retry_base_s", "0.25"),

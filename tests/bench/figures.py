@@ -158,6 +158,7 @@ def targets(figures: Figures) -> list[Target]:
     to_fill = figures.best(lambda peer: figures.medians(peer, fill))
     to_whole = figures.best(lambda peer: figures.medians(peer, whole))
     returns, wires = figures.every("hean ws", "submit returns"), figures.every("hean ws", wire)
+    handed = figures.every("hean handed over", "submit returns")
     return [
         Target(f"{wire}, of pybit ws's", ratio("hean ws", wire, "pybit ws"), 1.9, 1.0),
         Target(f"{wire}, of ccxt ws's", ratio("hean ws", wire, "ccxt ws"), 1.2, None),
@@ -165,6 +166,7 @@ def targets(figures: Figures) -> list[Target]:
         Target(f"{wire}, of the floor's", ratio("hean ws", wire, "floor"), None, 2.0),
         Target(f"{wire} over REST, of pybit http's", ratio("hean rest", wire, "pybit http"), 0.6, 0.25),
         Target("submit returns, in the caller, µs", statistics.median(returns) if returns else None, 150, 80),
+        Target("submit returns, handed over, µs", statistics.median(handed) if handed else None, 50, 25),
         Target(f"{fill}, of {to_fill}'s", ratio("hean ws", fill, to_fill), 0.35, 0.25),
         Target(f"{whole}, of {to_whole}'s", ratio("hean ws", whole, to_whole), 0.7, 0.5),
         rate(50),

@@ -121,9 +121,10 @@ def test_a_peer_that_is_not_installed_is_seen(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_run_measures_everybody(tmp_path: Path) -> None:
     figures = Figures()
-    with TimedExchange(accounts=2) as exchange, Turns(exchange, ("floor", "hean ws"), tmp_path, {}, warm_up=2) as turns:
+    clients = ("floor", "hean ws", "hean handed over")
+    with TimedExchange(accounts=3) as exchange, Turns(exchange, clients, tmp_path, {}, warm_up=2) as turns:
         turns.round(figures, 0, orders=4, in_flight=(1, 2), pause_s=0)
-    for client in ("floor", "hean ws"):
+    for client in clients:
         for measure in MEASURES:
             (spans,) = figures.spans[client][measure]
             assert 4 == len(spans)
@@ -132,6 +133,9 @@ def test_a_run_measures_everybody(tmp_path: Path) -> None:
         assert all(a > b + c for a, b, c in zip(whole, wire, fill, strict=True))
         assert [1, 2] == list(figures.rates[client])
     assert "hean ws" in show(figures)
-    assert "of the floor's" in show_targets(targets(figures))
+    reached = show_targets(targets(figures)).splitlines()
+    assert any("of the floor's" in line for line in reached)
+    (handed,) = (line for line in reached if "submit returns, handed over" in line)
+    assert "not measured" not in handed
     drawn = ET.fromstring(plot(json.loads(json.dumps(figures.as_json()))))
-    assert 6 == sum("rect" in part.tag for part in drawn)
+    assert 9 == sum("rect" in part.tag for part in drawn)

@@ -10,8 +10,9 @@ from tests.bench.trip import Client
 CLIENTS: dict[str, tuple[str, str, tuple[Any, ...]]] = {
     "floor": ("floor", "Floor", (True,)),
     "raw socket": ("floor", "Floor", (False,)),
-    "hean ws": ("hean", "Hean", ("ws",)),
-    "hean rest": ("hean", "Hean", ("rest",)),
+    "hean ws": ("hean", "Hean", ("ws", "caller")),
+    "hean rest": ("hean", "Hean", ("rest", "caller")),
+    "hean handed over": ("hean", "Hean", ("ws", "handed_over")),
     "pybit ws": ("official", "PybitWs", ()),
     "pybit http": ("official", "PybitHttp", ()),
     "ccxt ws": ("ccxt_pro", "CcxtPro", ()),

@@ -20,14 +20,16 @@ class Hean(Threaded):
 
     Args:
         entry: "ws" or "rest".
+        submit: "caller" or "handed_over".
     """
 
     # A settled order's actor stays for two seconds.
     rest_s = 2.3
 
-    def __init__(self, entry: str) -> None:
+    def __init__(self, entry: str, submit: str) -> None:
         super().__init__()
         self._entry = entry
+        self._submit = submit
 
     def start(self, urls: dict[str, str], scratch: Path) -> None:
         logger.remove()
@@ -40,6 +42,7 @@ class Hean(Threaded):
                 "HEAN_BYBIT__PRIVATE_URL": urls["private"],
                 "HEAN_BYBIT__TRADE_URL": urls["trade"],
                 "HEAN_BYBIT__ENTRY": self._entry,
+                "HEAN_ORDERS__SUBMIT": self._submit,
                 "HEAN_JOURNAL__PATH": str(scratch / "journal.db"),
                 "HEAN_ORDERS__MAX_OPEN": "100000",
                 "HEAN_GATEWAY__PACE": "1",

@@ -87,7 +87,7 @@ class Deferred:
     def _say(self, said: _Said) -> None:
         at_ms, thread, name, fields = said
         self._observe(name, {"at_ms": at_ms, "thread": thread, **fields})
-        with self._lock:
-            dropped, self._dropped = self._dropped, 0
-        if dropped:
+        if self._dropped:
+            with self._lock:
+                dropped, self._dropped = self._dropped, 0
             self._observe("log.dropped", {"at_ms": at_ms, "count": dropped})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Protocol
@@ -12,6 +13,8 @@ from loguru import logger
 from hean.telemetry.metrics import Count, Metric, Sample, Tally
 from hean.telemetry.records import Level, TelemetryRecord, record_of
 
+# ASCII that can be seen, without what parts a line: a value of it alone needs no quotes.
+_BARE: Final = re.compile(r"[!#-<>-~]+")
 # A host's logger must not be fed megabytes because an exchange answered with a page.
 _TEXT_MAX: Final = 2000
 
@@ -45,14 +48,13 @@ class LogSink:
                 keys.setdefault(name, value)
             line["extra"].update(keys)
             shown = [
-                f"{name}={_quoted(value)}" for name, value in keys.items() if value not in _NOTHING and name != "event"
+                f"{name}={value if isinstance(value, int | float) else _quoted(value)}"
+                for name, value in keys.items()
+                if value is not None and value != "" and name != "event"
             ]
             line["message"] = " ".join((record.event, *shown))
 
         logger.patch(fill).log(record.level, record.event)
-
-
-_NOTHING: Final = ("", None)
 
 
 def _is_number(value: object) -> bool:
@@ -62,8 +64,7 @@ def _is_number(value: object) -> bool:
 def _quoted(value: object) -> str:
     """Keep a value on its line and apart from its neighbours."""
     text = str(value)
-    plain = text.isprintable() and " " not in text and '"' not in text and "=" not in text
-    return text if plain else json.dumps(text, ensure_ascii=False)
+    return text if _BARE.fullmatch(text) else json.dumps(text, ensure_ascii=False)
 
 
 class Telemetry:
@@ -118,7 +119,7 @@ class Telemetry:
         """Leave numbers as they are; whatever else it is, a sink gets it as clean text of a bounded length."""
         if record.level is None:
             return record
-        others = [str(value) for _, value in record.fields if not _is_number(value)]
+        others = [str(value) for _, value in record.fields if value is not None and not isinstance(value, int | float)]
         texts = [record.event, record.correlation_id, record.signal_id, record.order_link_id, record.order_id, *others]
         # Almost no record holds a secret, and one look at all its texts is much cheaper than one at each. The line end
         # between them keeps what would match in one text matching here.

@@ -69,6 +69,11 @@ _PLACED: Final = frozenset({"from", "to", "correlation_id", "signal_id", "order_
 
 def record_of(name: str, fields: Mapping[str, object]) -> TelemetryRecord:
     """Make a record of an observation: its level, its keys, its samples."""
+    others = [
+        (key, value if value is None or isinstance(value, int | float) else str(value))
+        for key, value in fields.items()
+        if key not in _PLACED
+    ]
     return TelemetryRecord(
         event=name,
         level=level_of(name),
@@ -78,7 +83,7 @@ def record_of(name: str, fields: Mapping[str, object]) -> TelemetryRecord:
         signal_id=_text(fields, "signal_id"),
         order_link_id=_text(fields, "order_link_id"),
         order_id=_text(fields, "order_id"),
-        fields=tuple((key, _number_or_text(value)) for key, value in fields.items() if key not in _PLACED),
+        fields=tuple(others),
         samples=tuple(samples_of(name, fields)),
     )
 
@@ -178,10 +183,6 @@ def _parts(fields: Mapping[str, object], key: str) -> Mapping[str, object]:
 
 def _numbers(fields: Mapping[str, object], key: str) -> dict[str, float]:
     return {name: float(value) for name, value in _parts(fields, key).items() if isinstance(value, int | float)}
-
-
-def _number_or_text(value: object) -> object:
-    return value if value is None or isinstance(value, int | float) else str(value)
 
 
 def _text(fields: Mapping[str, object], key: str) -> str:

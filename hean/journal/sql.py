@@ -130,7 +130,10 @@ VERSION: Final = "PRAGMA user_version"
 TABLES: Final = "SELECT count(*) FROM sqlite_master"
 QUICK_CHECK: Final = "PRAGMA quick_check(1)"
 
-PUT_RECORD: Final = _insert("records", StoredRecord)
+RECORD_NAMES: Final = names_of(StoredRecord)
+_RECORD_ROW: Final = f"({', '.join('?' * len(RECORD_NAMES))})"
+# Each statement gives the interpreter's lock away: one for many rows, and few enough texts to stay prepared.
+PUT_RECORDS: Final = tuple(_insert("records", StoredRecord) + f", {_RECORD_ROW}" * more for more in range(16))
 PUT_ORDER: Final = (
     _insert("orders", OrderEntry)
     + " ON CONFLICT(order_link_id) DO UPDATE SET "

@@ -18,10 +18,11 @@ from hean.journal.view import GENESIS, JournalView, link
 class _Waiting:
     """A batch in the queue, and what became of it."""
 
-    __slots__ = ("batch", "committed", "error")
+    __slots__ = ("batch", "committed", "error", "rows")
 
     def __init__(self, batch: Batch) -> None:
         self.batch = batch
+        self.rows: tuple[int, ...] = ()
         self.committed: Committed | None = None
         self.error: Exception | None = None
 
@@ -144,10 +145,8 @@ class Journal(JournalView):
         try:
             self._connection.execute(sql.BEGIN)
             head = self._head = self._head or self._read_head()
-            done = []
-            for waiting in group:
-                rows, head = self._write_records(waiting.batch, *head)
-                done.append(Committed(rows=rows, new_executions=self._write_entries(waiting.batch)))
+            head = self._write_records(group, *head)
+            done = [Committed(rows=each.rows, new_executions=self._write_entries(each.batch)) for each in group]
             self._connection.execute(sql.COMMIT)
             self._head = head
         except BaseException as error:
@@ -234,15 +233,30 @@ class Journal(JournalView):
         row = self._connection.execute(sql.HEAD).fetchone()
         return (row[0], row[1]) if row else (0, GENESIS)
 
-    def _write_records(self, batch: Batch, n: int, previous: bytes) -> tuple[tuple[int, ...], tuple[int, bytes]]:
-        rows = []
-        for record in batch.records:
-            n += 1
-            about = (n, batch.at_ms, self._epoch, record.kind, record.order_link_id, record.correlation_id, record.body)
-            previous = link(previous, about)
-            self._connection.execute(sql.PUT_RECORD, (*about, previous))
-            rows.append(n)
-        return tuple(rows), (n, previous)
+    def _write_records(self, group: list[_Waiting], n: int, previous: bytes) -> tuple[int, bytes]:
+        """Write the records of all batches, each linked to the one before it; the new head."""
+        values: list[object] = []
+        for waiting in group:
+            first = n + 1
+            for record in waiting.batch.records:
+                n += 1
+                about = (
+                    n,
+                    waiting.batch.at_ms,
+                    self._epoch,
+                    record.kind,
+                    record.order_link_id,
+                    record.correlation_id,
+                    record.body,
+                )
+                previous = link(previous, about)
+                values += (*about, previous)
+            waiting.rows = tuple(range(first, n + 1))
+        width, most = len(sql.RECORD_NAMES), len(sql.PUT_RECORDS)
+        for start in range(0, len(values), width * most):
+            rows = values[start : start + width * most]
+            self._connection.execute(sql.PUT_RECORDS[len(rows) // width - 1], rows)
+        return n, previous
 
     def _write_entries(self, batch: Batch) -> tuple[ExecutionKey, ...]:
         execute = self._connection.execute

@@ -9,7 +9,17 @@ from __future__ import annotations
 from attrs import evolve
 
 from hean.core.draft import Draft
-from hean.core.facts import CommandFailed, Executed, Fact, LookedUp, QueryOrder, Shown, StartTimer, Timer
+from hean.core.facts import (
+    CommandFailed,
+    Executed,
+    Fact,
+    LookedUp,
+    QueryOrder,
+    Shown,
+    StartTimer,
+    Timer,
+    WithdrawCreate,
+)
 from hean.core.retry import next_delay_ms
 from hean.core.types import EventType, Ms, OrderState
 
@@ -148,8 +158,11 @@ class Doubt(Draft):
         self._set(doubted=True)
 
     def forget_flight(self) -> None:
-        """The process that sent it is gone: its bytes left no later than now, and no reply will come."""
+        """Who sent it is gone: its bytes left no later than now, or never will, and no reply is sure to come."""
         order = self.order
+        if order.attempts and order.state in _UNSHOWN:
+            # Where only its actor died, it may still wait for its budget: it must not leave after its absence counts.
+            self.effects.append(WithdrawCreate(attempt=order.tries))
         # Our clock may have jumped while nothing ran: what it says of the time since the send proves nothing.
         if order.attempts and (order.in_flight or order.state in _UNSHOWN):
             self._set(blind_until_ms=Ms(self.now_ms + self.policy.visibility_ms))

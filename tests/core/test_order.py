@@ -155,7 +155,7 @@ denied             |>DEN d     |-          |-          |-         |-         |- 
 sent               |>SUB Co    |!          |!          |!         |!         |!      |!      |!      |!       |!
 not_sent           |.          |>PEN R     |.          |!         |!         |!      |!      |!      |!       |!
 retry_due          |>SUB Co    |.          |Q          |.         |.         |.      |.      |.      |.       |.
-restarted          |>TIM Qu    |>TIM Qu    |Q          |Q         |Q         |QP     |QP     |QP     |Q       |.
+restarted          |>TIM Qu    |>TIM WQu   |WQ         |Q         |Q         |QP     |QP     |QP     |Q       |.
 accepted           |>TIM Qu    |T          |Q          |.         |.         |.      |.      |Q!     |.       |.
 refused            |.          |>REJ Pj    |>REJ Pj    |Q!        |Q!        |Q!     |.      |.      |Q       |.
 not_executed       |.          |>PEN R     |Q          |.         |.         |.      |.      |.      |Q       |.

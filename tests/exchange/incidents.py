@@ -82,6 +82,7 @@ class Incidents:
             account, instrument, str(args.get("side", "Buy")), Decimal(str(args.get("qty", instrument.min_qty)))
         )
         order.position_idx = int(args.get("position_idx", 0))
+        order.order_link_id = str(args.get("order_link_id", ""))
         if "price" in args:
             order.price = Decimal(str(args["price"]))
             order.order_type, order.time_in_force, order.protected = "Limit", "GTC", ZERO

@@ -95,6 +95,8 @@ class Design:
             (self.after_the_end, 2),
             (self.impatient, 2),
             (self.unsent, 2),
+            (self.crowded, 2),
+            (self.twin, 1),
             (self.fails_often, 1),
             (self.forgotten, 4),
             (self.pieces, 1),
@@ -399,6 +401,42 @@ class Design:
             {"do": "hold", "actor": "gateway", "ms": self.whole(2_500, 6_000)},
             {"do": fails, "after_ms": 5},
         )
+
+    def crowded(self) -> None:
+        """A create waits for its budget, and its actor fails: it is in doubt, and has not left."""
+        self.submit()
+        self.hasten()
+        self.config["max_tries"] = self.one((1, 5))
+        for number in range(self.one((1, 2, 3))):
+            # Others are refused for frequency, and none of their kind may leave for a while.
+            other = Design(Draw(f"{self.link_id} {number}"), self.config, self.actions, self.n + 1 + number, self.at_ms)
+            other.at_ms += number * self.whole(500, 1_900) - self.whole(20, 300)
+            other.submit("resting")
+            other.arm("rate_limit", {}, {"ms": 4_000, "reset_header": True})
+        self.wait("SUBMITTED", {"do": "slip", "after_ms": self.one((0, 5, 300))})
+        if self.chance(0.5):
+            self.moves()
+
+    def twin(self) -> None:
+        """Another hand uses the ID of a signal of ours, for an order that is not what the signal asks for."""
+        self.config |= {"hedged": False}
+        self.submit("resting")
+        # Whatever comes of it, a person has to look.
+        self.at("ambush", {"n": self.n, "on": "SUBMITTED", "do": [{"do": "deny"}]}, -1)
+        args: Args = {"symbol": "BTCUSDT", "category": "linear", "side": self.one(("Buy", "Sell")), "qty": "0.02"}
+        args["order_link_id"] = self.link_id
+        if self.chance(0.4):
+            args["price"] = "90000" if args["side"] == "Buy" else "99000"
+        taken = fault("foreign_order", {}, args)
+        match self.one(("before", "at once", "throttled")):
+            case "before":
+                self.at("fault", taken, -self.one((2, 300)))
+                self.arm("delay_push", {}, {"ms": self.whole(1, 400)}, 4)
+            case "at once":
+                self.wait("SUBMITTED", {"do": "fault", "fault": taken})
+            case _:
+                self.arm("rate_limit", {"op": "order.create"}, {"ms": 2_000, "reset_header": True})
+                self.wait("PENDING", {"do": "fault", "fault": taken})
 
     def fails_often(self) -> None:
         """Its actor fails too often, at the last in a state that a failure does not leave alone."""

@@ -76,11 +76,13 @@ def orders_are_equal(laws: Laws) -> None:
         if snapshot.state is OrderState.DENIED:
             continue
         what = f"{entry.order_link_id} {snapshot.state} {snapshot.outcome} {snapshot.cum_exec_qty}/{snapshot.qty}"
+        resolved = isinstance(order, Order) and order.conceded is not None
         if theirs is None:
+            if resolved:
+                continue
             require(snapshot.outcome is OrderState.REJECTED, "orders_are_equal", f"{what}: the exchange never had it")
             continue
         seen = f"{theirs.status} {theirs.cum_qty}/{theirs.qty}"
-        resolved = isinstance(order, Order) and order.conceded is not None
         if theirs.status in FINAL and not resolved:
             require(snapshot.outcome in outcomes_of(theirs), "orders_are_equal", f"{what}, there {seen}")
         elif not resolved:

@@ -141,6 +141,8 @@ class World:
         self.power_cut = False
         self.journal_failed = False
         self.bugs = 0
+        self.twins: set[str] = set()
+        """IDs of ours that another hand has used."""
         self.denied = False
         """The exchange's lists have denied an order that it had shown, for longer than they may."""
         self.calm = False
@@ -473,6 +475,7 @@ class World:
         except ValueError as error:
             self.tell("fault.refused", error=str(error))
             return
+        self.twins |= {args["args"]["order_link_id"]} if "order_link_id" in args.get("args", {}) else set()
         if args["fault"] in AT_ONCE and row["fired"]:
             self.coverage.struck(args["fault"], row["fired"])
 
@@ -679,8 +682,8 @@ class World:
         self._live_until(self.kernel.now_ms + 1)
         if self.life is None:
             raise Violation("process_lives", "no process runs")
-        if any(self.laws.is_open(link_id) for link_id in self.laws.resolved):
-            # Who decided before the exchange had spoken looks again.
+        if any(self.laws.is_open(link_id) for link_id in self.laws.resolved | self.twins):
+            # Who decided before the exchange had spoken looks again; an order that is not what we asked for is nobody's.
             self._cancel_by_hand()
         self._await_quiet()
         lost = sorted(self.unsure | (self.signals.keys() - self.life.cells.keys()))

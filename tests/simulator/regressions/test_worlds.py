@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.simulator.ambush import link_id_of
 from tests.simulator.plan import CALM, Action, Plan
 from tests.simulator.runner import play
 
@@ -145,5 +146,21 @@ def test_order_that_is_given_up_in_the_middle_of_a_look_up_is_looked_up_again() 
         submit(1_000, order_type="Limit", price="90000"),
         Action(1_100, "break", {"n": 0}),
         length_ms=3_000,
+    )
+    assert None is play(plan).broken
+
+
+def test_create_that_waits_for_its_budget_does_not_leave_once_its_absence_counts() -> None:
+    throttled = {"fault": "rate_limit", "match": {"orderLinkId": link_id_of(1)}, "args": {"ms": 4_000}}
+    plan = world(
+        111,
+        Action(1_727, "fault", throttled | {"count": 1}),
+        submit(1_728, n=1, qty="0.006", order_type="Limit", price="94766.2"),
+        Action(1_782, "ambush", {"n": 0, "on": "SUBMITTED", "do": [{"do": "slip", "after_ms": 5}]}),
+        submit(1_783, qty="0.006"),
+        recv_window_ms=500,
+        reply_timeout_s=1.0,
+        visibility_s=1.6,
+        max_tries=1,
     )
     assert None is play(plan).broken

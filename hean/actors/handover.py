@@ -56,12 +56,11 @@ class Handed:
         return self._cell.wait(enough, None if deadline is None else max(deadline - time.monotonic(), 0))
 
     def settle(self, cell: Cell) -> None:
-        """It is an order, or denied."""
+        """It is an order, or denied; `release` must follow."""
         self._cell = cell
-        self._settled.set()
 
     def release(self) -> None:
-        """Nothing will change any more: let go who waits."""
+        """Let go who waits: it is settled, or never will be."""
         self._settled.set()
 
 
@@ -152,6 +151,12 @@ class Handover:
             cell = self._admission.deny(handed.signal, denial, handed.link_id)
         self._settled(handed, cell)
 
+    def forget(self, handed: Handed) -> None:
+        """It waits no more: let go who waits for it."""
+        with self._lock:
+            self._waiting.pop(handed.link_id, None)
+        handed.release()
+
     def close(self) -> list[object]:
         """Take nothing more in; what still waits, for the actor to decide."""
         with self._lock:
@@ -161,8 +166,7 @@ class Handover:
     def _settled(self, handed: Handed, cell: Cell) -> None:
         # Settled first: whoever finds it no longer here finds its order.
         handed.settle(cell)
-        with self._lock:
-            del self._waiting[handed.link_id]
+        self.forget(handed)
 
     def _is_new(self, link_id: OrderLinkId) -> bool:
         try:
@@ -227,7 +231,7 @@ class HandoverActor(Boundary):
                 self._door.give_up(message, error)
             except Exception as again:  # noqa: BLE001 - a handler's last words must not raise
                 self._context.observe("actor.crash", {**told, "error": repr(again)})
-                message.release()
+                self._door.forget(message)
 
     def on_stop(self) -> None:
         for message in self._door.close():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,11 +27,18 @@ from hean import (
     Signal,
     Ticket,
 )
+from hean.actors.admission import Admission
+from hean.actors.boundary import Inbox
+from hean.actors.handover import Handover, HandoverActor
 from hean.actors.ports import Point, Ports
+from hean.actors.registry import Cell
+from hean.core.types import Denial, Ms, OrderLinkId
 from hean.journal import JournalView
 from hean.settings import Settings
+from tests.actors.stage import Box, Stage
 from tests.conftest import Routers, env_of
 from tests.exchange import LoopbackExchange
+from tests.simulator.runtime import Kernel, Process
 
 WAIT_S = 10
 HANDED = {"orders__submit": "handed_over"}
@@ -139,7 +147,7 @@ def test_the_ticket_is_there_before_the_intent_and_a_thread_that_stood_ready_doe
         assert ("second", "BTCUSDT") == (ticket.snapshot().signal_id, ticket.snapshot().symbol)
         assert OrderState.PENDING == ticket.wait(0.01).state
         assert OrderState.PENDING == ticket.wait_for(OrderState.PENDING).state
-        assert [] == ticket.trace()
+        assert [] == kinds(Path(made._journal.path), ticket)
         assert [] == exchange.books()["orders"]
         link_id, correlation_id = ticket.order_link_id, ticket.correlation_id
     assert OrderState.ACKNOWLEDGED == ticket.wait_for(OrderState.ACKNOWLEDGED, WAIT_S).state
@@ -357,3 +365,66 @@ def test_whoever_waits_is_let_go_when_the_door_does_not_answer_at_a_stop(held: M
         made.stop(0.2)
         assert OrderState.PENDING == waiting.result(WAIT_S).state
         made.open.set()
+
+
+def door_of(mailbox: Any, stage: Stage, admission: Admission | None = None) -> Handover:
+    return Handover(stage.context, admission or Admission(stage.context, None, 10), mailbox, 10)  # type: ignore[arg-type]
+
+
+def test_one_thread_with_a_clock_of_its_own_drives_the_door_too() -> None:
+    stage, kernel = Stage(), Kernel(random.Random(1), 1_000)
+    process = Process(kernel)
+    mailbox = process.mailbox("handover")
+    door = door_of(mailbox, stage)
+    process.start(HandoverActor, mailbox, stage.context, door)
+    first, second = door.admit(signal("first")), door.admit(signal("second"))
+    assert {OrderState.PENDING} == {each.snapshot.state for each in (first, second)}
+    # Asking for one lets everything before it happen.
+    door.link_id_of(first.snapshot.order_link_id)
+    assert {DenyReason.NOT_LIVE} == {each.snapshot.deny_reason for each in (first, second)}
+    assert ["received", "not_live"] * 2 == stage.reasons()
+    process.kill()
+
+
+def test_what_is_found_behind_the_word_to_stop_is_decided_too() -> None:
+    stage, mailbox = Stage(), Inbox("handover")
+    door = door_of(mailbox, stage)
+    actor = HandoverActor(mailbox, stage.context, door)
+    late = door.admit(signal("late"))
+    actor.on_stop()
+    assert DenyReason.NOT_LIVE == late.snapshot.deny_reason
+    assert 0 == mailbox.depth()
+
+
+def test_a_signal_that_waits_has_its_name_though_the_door_does_not_answer() -> None:
+    class Busy(Box):
+        def ask(self, message: object, timeout_s: float) -> object:
+            return None
+
+    door = door_of(Busy(), Stage())
+    waits = door.admit(signal("waits"))
+    assert waits.snapshot.order_link_id == door.link_id_of(waits.snapshot.order_link_id)
+    assert None is door.link_id_of("nobody")
+
+
+def test_a_door_that_cannot_even_deny_lets_go_and_says_so() -> None:
+    class Broken(Admission):
+        def admit(self, signal: Signal, submitted_ms: Ms | None = None) -> Cell:
+            raise ValueError("a bug")
+
+        def deny(self, signal: Signal, denial: Denial, link_id: OrderLinkId) -> Cell:
+            raise TypeError("another")
+
+    stage, mailbox, said = Stage(), Inbox("handover"), []
+    stage.context.observe = lambda name, fields: said.append((name, fields["error"]))
+    door = door_of(mailbox, stage, Broken(stage.context, None, 10))  # type: ignore[arg-type]
+    actor = HandoverActor(mailbox, stage.context, door)
+    first = door.admit(signal("one"))
+    for message in (mailbox.receive(0), "nonsense"):
+        assert None is actor.on_receive(message)
+    assert ["ValueError('a bug')", "TypeError('another')"] == [error for _, error in said[:2]]
+    assert {"actor.crash"} == {name for name, _ in said}
+    assert 3 == len(said)
+    assert OrderState.PENDING == first.wait(lambda snapshot: snapshot.settled, None).state
+    # It waits no more, and may be submitted again.
+    assert first is not door.admit(signal("one"))

@@ -14,6 +14,7 @@ BEGIN, END = "<!-- bench: written by scripts/bench.py -->", "<!-- end of bench -
 PICTURE = "scripts/bench.svg"
 COLUMNS = (
     ("floor", "hean ws"),
+    ("hean one core", "hean ws"),
     ("pybit ws", "hean ws"),
     ("ccxt ws", "hean ws"),
     ("nautilus", "hean ws"),

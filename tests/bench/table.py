@@ -28,7 +28,7 @@ def show(figures: Figures) -> str:
             lines.append(f"{client:16}{told}")
     lines += ["", f"medians of paired ratios, {OURS} (over REST: hean rest) to the other"]
     for client in figures.spans:
-        if not client.startswith("hean"):
+        if client not in {OURS, "hean rest"}:
             lines.append(f"{client:16}" + "  ".join(_ratios(figures, client)))
     return "\n".join(lines)
 

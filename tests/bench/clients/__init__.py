@@ -13,6 +13,7 @@ CLIENTS: dict[str, tuple[str, str, tuple[Any, ...]]] = {
     "hean ws": ("hean", "Hean", ("ws", "caller")),
     "hean rest": ("hean", "Hean", ("rest", "caller")),
     "hean handed over": ("hean", "Hean", ("ws", "handed_over")),
+    "hean one core": ("hean", "Hean", ("ws", "caller", True)),
     "pybit ws": ("official", "PybitWs", ()),
     "pybit http": ("official", "PybitHttp", ()),
     "ccxt ws": ("ccxt_pro", "CcxtPro", ()),

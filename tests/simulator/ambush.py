@@ -143,6 +143,8 @@ class Ambushes:
                 world.denied = True
             case "fault":
                 world.arm(deed["fault"])
+            case "by_hand":
+                world.cancel_by_hand()
             case "market":
                 world.net.control("POST", "market", deed["market"])
             case "crash":

@@ -71,45 +71,89 @@ CRASHES = frozenset(
 )
 """Moments at which a process dies in some world, by name."""
 
-_NEVER_AT_ONCE = ["shows_open", "shows_partly", "shows_filled", "shows_cancelled", "shows_rejected_part"]
-_EXECUTIONS = ["executed_part", "executed_full", "executed_over", "executed_known"]
+_BEFORE_EVIDENCE = ("PENDING", "SUBMITTED", "TIMEOUT")
 
 UNREACHABLE: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     (
-        "an order is sent for the first time in the strategy's call that makes it, before it can be anything else",
+        (
+            "`Sent` is made by `Admission` alone, in the call that makes the order, and takes it out of PENDING before "
+            "anybody else knows of it; later attempts are `RetryDue` or a look-up's answer"
+        ),
         ("sent",),
         ("SUBMITTED", "TIMEOUT", "ACKNOWLEDGED", "PARTIAL_FILL", "FILLED", "CANCELLED", "REJECTED", "ERROR", "CLOSED"),
     ),
     (
         (
-            "nothing of an order in PENDING is at the exchange or under way to it: its attempt was not executed, or is "
-            "proven absent (a law says so); after a restart it is in TIMEOUT before any row can come"
+            "`Evidence.stale` compares with a row that was taken before; the first that is taken leads out of these "
+            "states, and no edge leads back into them"
         ),
-        (*_NEVER_AT_ONCE, *_EXECUTIONS, "accepted", "shows_rejected", "shows_stale", "looked_up"),
-        ("PENDING",),
-    ),
-    (
-        "the exchange never took what is REJECTED, or calls it Rejected itself (a law says so), and trades neither",
-        (*_NEVER_AT_ONCE, *_EXECUTIONS),
-        ("REJECTED",),
-    ),
-    (
-        "the simulated operator leaves alone what has ended and waits for its executions: look-ups settle it",
-        ("resolved",),
-        ("FILLED", "CANCELLED", "REJECTED"),
+        ("shows_stale",),
+        _BEFORE_EVIDENCE,
     ),
     (
         (
-            "what was accepted is there, and the lists lag for less than an absence takes to be proven; a restart, in "
-            "which our clock may jump, makes it TIMEOUT"
+            "`executed_known` is said of an execution that the order's ledger has; the first that it takes leads out "
+            "of these states in the same transaction (`executed_*`, or `broken` to ERROR), and no edge leads back"
         ),
-        ("absence_proven",),
+        ("executed_known",),
+        (*_BEFORE_EVIDENCE, "ACKNOWLEDGED"),
+    ),
+    (
+        (
+            "what is partly filled or filled has an execution or a watermark, so `_name_of` calls its Rejected row "
+            "`shows_rejected_part`"
+        ),
+        ("shows_rejected",),
+        ("PARTIAL_FILL", "FILLED"),
+    ),
+    (
+        (
+            "`Lookup` gives what it found before `LookedUp`, and any row or execution leads out of these states, but "
+            "for a piece of a split order; `is_piece` knows one by the order_id of ours, which PENDING has not, and "
+            "with which SUBMITTED asks for its own order alone: only an accepted create is looked up there"
+        ),
+        ("looked_up",),
+        ("PENDING", "SUBMITTED"),
+    ),
+    (
+        (
+            "an attempt is PENDING again when its reply said that it was not executed, or when its absence is proven: "
+            "then it is older than the exchange takes, and no reply can say that it was taken"
+        ),
+        ("accepted",),
+        ("PENDING",),
+    ),
+    (
+        (
+            "`_pursue` sends a cancel or an amend of an order that was accepted or shown, which `claimed` and the view "
+            "keep from PENDING for good, or that is in ERROR, from which no edge leads to PENDING"
+        ),
+        ("command_accepted", "command_failed"),
+        ("PENDING",),
+    ),
+    (
+        (
+            "an attempt is answered as not sent once, and that answer makes it PENDING; nothing else does while it "
+            "waits in the gateway, since `forget_flight` withdraws what may wait before an absence can count"
+        ),
+        ("not_sent",),
+        ("PENDING", "REJECTED"),
+    ),
+    (
+        (
+            "one timer per order, set when it comes to PENDING and replaced at the next time: it is that timer's own "
+            "firing that leads to SUBMITTED, at once or by the look-up that it begins"
+        ),
+        ("retry_due",),
         ("SUBMITTED",),
     ),
     (
-        "only an order that has ended asks whether its position has all of it, and an end is an end",
+        (
+            "`_seek_settlement` asks of an order that has ended, and an end leads to CLOSED, to ERROR or to another "
+            "end, never back to what is open (a law says so)"
+        ),
         ("settled_stale",),
-        ("PENDING", "SUBMITTED", "TIMEOUT", "ACKNOWLEDGED", "PARTIAL_FILL"),
+        (*_BEFORE_EVIDENCE, "ACKNOWLEDGED", "PARTIAL_FILL"),
     ),
 )
 """Why no world reaches these cells: the reason, the facts, the states. A cell that is reached all the same is told."""

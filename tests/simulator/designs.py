@@ -51,9 +51,11 @@ def late_no(draw: Draw, actions: list[Action]) -> None:
         actions.append(Action(at_ms, "fault", fault(name, {"op": "order.create"}, args)))
 
 
-def design(draw: Draw, config: Args, actions: list[Action], n: int, length_ms: int) -> None:
-    """One designed misfortune about signal `n`, which is of it alone."""
-    Design(draw, config, actions, n, draw.whole(0, max(length_ms - 3 * SECOND, 0))).draw()
+def design(draw: Draw, config: Args, actions: list[Action], n: int, length_ms: int) -> int:
+    """One designed misfortune about signal `n`, which is of it alone; how long the world must be for it."""
+    at_ms = draw.whole(0, max(length_ms - 3 * SECOND, 0))
+    Design(draw, config, actions, n, at_ms).draw()
+    return max(length_ms, at_ms + draw.whole(3, 9) * SECOND)
 
 
 def fault(name: str, match: Args, args: Args | None = None, count: int | None = 1) -> Args:
@@ -137,7 +139,7 @@ class Design:
 
     def submit(self, kind: str = "") -> None:
         """The order: it fills at once, rests, fills in part, or cannot fill."""
-        self.kind = kind or self.one(("market", "market", "resting", "resting", "part", "fok"))
+        self.kind = kind or self.one(("market", "market", "resting", "resting", "part", "fok", "trigger"))
         signal: Args = {
             "symbol": "BTCUSDT",
             "category": "linear",
@@ -149,6 +151,8 @@ class Design:
         }
         if self.kind != "market":
             signal["price"] = plus(PRICE, TICK, -self.whole(200, 3_000) if self.kind == "resting" else 400)
+        if self.kind == "trigger":
+            signal |= {"trigger_price": plus(PRICE, TICK, 500), "price": plus(PRICE, TICK, self.one((-2_000, 900)))}
         if self.config["hedged"]:
             signal["position_idx"] = 1
         market: Args = {"symbol": "BTCUSDT", "category": "linear", "bid": "94999.9", "ask": "95000.0", "refill": True}
@@ -168,7 +172,9 @@ class Design:
         """What the order's life is made of, at any time after it was sent."""
         for _ in range(self.one((1, 1, 2, 3))):
             after_ms = self.one((self.whole(0, 200), self.whole(200, 2_000), self.whole(2_000, 9_000)))
-            if self.kind in {"resting", "part"} and self.chance(0.6):
+            if self.kind == "trigger" and self.chance(0.6):
+                self.at("market", {"symbol": "BTCUSDT", "category": "linear", "last": "95055.0"}, after_ms)
+            elif self.kind in {"resting", "part"} and self.chance(0.6):
                 self.at("market", self.trade(), after_ms)
             elif self.chance(0.7):
                 self.at("cancel", {"n": self.n}, after_ms)
@@ -233,23 +239,24 @@ class Design:
         """The answer to a create comes when the order has long gone on, whatever it says."""
         on = self.one((*STATES, *ENDS))
         self.submit_for(on)
-        executed = on not in {"PENDING", "REJECTED"} and self.chance(0.4)
+        executed, again = on not in {"PENDING", "REJECTED"} and self.chance(0.4), False
         if self.chance(0.7):
             self.hasten()
         if executed and self.chance(0.7):
             self.arm("error", {"op": "order.create"}, {"ret_code": self.one(EXECUTED), "executed": True})
         elif not executed:
             self.arm("error", {"op": "order.create"}, {"ret_code": self.one(NOES), "executed": False})
-            self.config["max_tries"] = 1 if on == "REJECTED" else 5
+            self.config["max_tries"] = self.one((1, 2)) if on == "REJECTED" else 5
+            if again := on in {"PENDING", "TIMEOUT", "REJECTED", "ERROR"} and self.chance(0.4):
+                # Its second try comes to nothing as well, and then its first is answered.
+                self.arm("error", {"op": "order.create"}, {"ret_code": 10016, "executed": False})
         self.keep_back("order.create")
         release: Args = {"do": "release"}
         if self.chance(0.3):
             release["after_ms"] = self.one((1, 20, 300))
         if on == "ERROR":
-            self.wait(self.one(("SUBMITTED", "TIMEOUT", "ACKNOWLEDGED")), {"do": "bug"})
-        nth = 2 if on == "SUBMITTED" or (on in {"TIMEOUT", "PENDING"} and self.chance(0.3)) else 1
-        if nth == 2 and on != "SUBMITTED":
-            self.arm("lose_request", {"op": "order.create"})
+            self.wait(self.one(("SUBMITTED", "TIMEOUT", "ACKNOWLEDGED")), {"do": "bug"}, nth=1 + again)
+        nth = 2 if on == "SUBMITTED" or (again and on in {"TIMEOUT", "PENDING"}) else 1
         self.wait(on, *self.stretch(on), release, nth=nth)
         if self.chance(0.4):
             self.moves()
@@ -345,6 +352,10 @@ class Design:
         on = self.one(("TIMEOUT", "TIMEOUT nothing_found", "TIMEOUT nothing_found"))
         after_ms = self.one((0, self.whole(1, 60), self.whole(1, 1_000)))
         held_ms = self.one((60, 300, 4_000))
+        if self.chance(0.5):
+            # So slow that the answer to the last of its questions is what waits.
+            self.config["spread_ms"], self.config["behaviour"] = 0, {}
+            after_ms, held_ms = self.whole(0, 8), 20
         deeds: list[Args] = [
             {"do": "hold", "actor": "order", "ms": held_ms, "after_ms": after_ms},
             {"do": "release", "after_ms": after_ms + 1},
@@ -367,6 +378,14 @@ class Design:
             verdict = self.one(("cancelled", "cancelled", "rejected"))
             deeds.append({"do": "resolve", "verdict": verdict, "after_ms": self.one((0, 0, 20, 300))})
         self.wait("ERROR", *deeds)
+        if self.chance(0.4):
+            # What they said was wrong, and more comes of it while its position is slow.
+            self.wait("REJECTED", {"do": "hold", "actor": "portfolio", "ms": 5_000}, nth=2)
+            self.arm("late_fill", {}, {"ms": self.one((5, 300)), "qty": "0.002"})
+        if self.chance(0.3):
+            self.arm("overfill")
+        if self.chance(0.3):
+            self.wait("ERROR", {"do": "by_hand", "after_ms": self.whole(10, 900)})
         self.moves()
 
     def after_the_end(self) -> None:
@@ -387,7 +406,8 @@ class Design:
         self.submit()
         self.config["max_age_s"], self.config["max_tries"] = 300.0, 5
         self.arm("rate_limit", {"op": "order.create"}, {"ms": 4_000, "reset_header": True})
-        self.wait("PENDING", {"do": self.one(("bug", "slip", "cancel"))})
+        slow: list[Args] = [{"do": "hold", "actor": "order", "ms": 3_000}] if self.chance(0.5) else []
+        self.wait("PENDING", *slow, {"do": self.one(("bug", "slip", "cancel", "cancel"))})
         if self.chance(0.3):
             self.moves()
 
@@ -454,7 +474,11 @@ class Design:
 
         Only the exchange refuses it then, as a duplicate, or for any other reason.
         """
-        self.submit(self.one(("resting", "resting", "part", "market")))
+        self.submit(self.one(("resting", "resting", "part", "market", "trigger")))
+        if self.chance(0.3):
+            self.arm("overfill", {}, self.one(({}, {"apart_ms": 700})))
+        elif self.chance(0.3):
+            self.arm("reject_after_ack", {}, {"reject_reason": "EC_Others", "executed_qty": self.one(("0", "0.002"))})
         lost = self.one((1, 1, 2, 3))
         crash = {"lost_commits": lost, "down_ms": self.one((50, 500)), "offset_ms": 0}
         point = self.one(("offered", "sent", "turn"))
@@ -471,21 +495,30 @@ class Design:
                 # It is to be tried again later, and the first is filled, shown or ended meanwhile.
                 args = {"ms": 4_000, "reset_header": True}
                 self.at("fault", fault("rate_limit", self.mine, args), self.whole(30, 60))
-                deeds: list[Args] = [
-                    {"do": self.one(("market", "fault")), "after_ms": self.whole(0, 900)} for _ in range(2)
-                ]
-                for deed in deeds:
-                    deed["market"] = self.trade("0.002")
-                    deed["fault"] = fault(self.one(("cut_private", "duplicate_push")), {})
-                self.wait("PENDING", *deeds)
+                deed: Args = {"do": self.one(("market", "fault", "by_hand", "market")), "after_ms": self.whole(0, 900)}
+                deed |= {"market": self.trade(self.one(("0.002", "0.05"))), "fault": fault("cut_private", {})}
+                self.wait("PENDING", deed)
                 self.wait(self.one(("FILLED", "CANCELLED")), {"do": "hold", "actor": "portfolio", "ms": 4_000})
+                if self.chance(0.5):
+                    # Shown by a list, and its executions not yet.
+                    self.arm("history_lag", {}, {"ms": 9_000}, 8)
             case "duplicate":
                 self.hold_second()
             case "unsent":
                 # It waits in the gateway until it is too old, while the first lives.
                 self.config |= {"max_age_s": 3.0, "entry": "rest"}
                 first = 2 if point == "turn" else 1
-                self.wait("SUBMITTED", {"do": "hold", "actor": "gateway", "ms": self.whole(3_000, 6_000)}, nth=first)
+                waits: Args = {"do": "hold", "actor": "gateway", "ms": self.whole(3_000, 6_000)}
+                last = {"symbol": "BTCUSDT", "category": "linear", "last": "95055.0"}
+                deed = self.one(
+                    (
+                        {"do": "by_hand"},
+                        {"do": "market", "market": last},
+                        {"do": "market", "market": self.trade("0.05")},
+                    )
+                )
+                self.wait("SUBMITTED", waits, deed | {"after_ms": self.whole(10, 2_500)}, nth=first)
+                self.wait(self.one(("FILLED", "CANCELLED")), {"do": "hold", "actor": "portfolio", "ms": 6_000})
         if self.chance(0.5):
             on = self.one(("PENDING", "REJECTED", "TIMEOUT"))
             self.wait(on, *self.stretch(on), self.deed(), {"do": "market", "market": self.trade()})
@@ -498,6 +531,13 @@ class Design:
         self.keep_back("order.create", nth=2)
         on = self.one((*STATES, *ENDS))
         self.wait(on, *self.stretch(on), {"do": "release"})
+        # What was found again goes on.
+        goes_on = {"PARTIAL_FILL": "0.002", "FILLED": "0.05", "CLOSED": "0.05"}
+        deed: Args = (
+            {"do": "by_hand"} if on == "CANCELLED" else {"do": "market", "market": self.trade(goes_on.get(on, ""))}
+        )
+        if on != "ACKNOWLEDGED":
+            self.wait("ACKNOWLEDGED", deed | {"after_ms": self.whole(1, 300)})
 
     def pieces(self) -> None:
         """A reduce-only order becomes several under one ID, and its answer comes while it is looked up."""

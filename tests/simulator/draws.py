@@ -59,7 +59,7 @@ def plan_of(seed: int) -> Plan:
             if kind == "halt" and draw.chance(0.8):
                 actions.append(Action(at_ms + draw.whole(10, 5 * SECOND), "resume"))
     if draw.chance(DESIGNED):
-        design(draw, config, actions, orders, length_ms)
+        length_ms = design(draw, config, actions, orders, length_ms)
     actions.sort(key=lambda action: action.at_ms)
     return Plan(seed=seed, config=config, actions=tuple(actions), length_ms=length_ms)
 

@@ -564,7 +564,7 @@ class World:
             case "kill":
                 context.gate.halted_why = "kill (operator)"
                 context.to.gateway.tell(HaltAsked(who="operator", why="kill"))
-                self._cancel_by_hand()
+                self.cancel_by_hand()
                 self._cancel_all("operator")
             case "reconcile":
                 self.reconcile()
@@ -635,7 +635,7 @@ class World:
             if slot.cell.snapshot.outcome is None and self.life is not None:
                 self._ask(slot.order_link_id, CancelAsked(who=who))
 
-    def _cancel_by_hand(self) -> None:
+    def cancel_by_hand(self) -> None:
         """The operator's kill goes past the router."""
         assert self.life is not None
         for category, coin in ((Category.LINEAR, "USDT"), (Category.INVERSE, "BTC")):
@@ -683,8 +683,8 @@ class World:
         if self.life is None:
             raise Violation("process_lives", "no process runs")
         if any(self.laws.is_open(link_id) for link_id in self.laws.resolved | self.twins):
-            # Who decided before the exchange had spoken looks again; an order that is not what we asked for is nobody's.
-            self._cancel_by_hand()
+            # Who decided before the exchange had spoken looks again; what another hand placed under our ID goes too.
+            self.cancel_by_hand()
         self._await_quiet()
         lost = sorted(self.unsure | (self.signals.keys() - self.life.cells.keys()))
         for n in lost:

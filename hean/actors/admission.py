@@ -1,8 +1,9 @@
 """
 The door for signals: known or new, allowed or denied; an order's intent is in the journal before anybody acts on it.
 
-Runs on the strategy's thread, so that a denial is known when `submit` returns. One lock makes the look-up and the
-registration of an ID one step: the same signal from many threads at once is one order.
+Runs on the strategy's thread, so that a denial is known when `submit` returns, or on that of the queue before it
+(`actors/handover.py`). One lock makes the look-up and the registration of an ID one step: the same signal from many
+threads at once is one order.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from hean.actors.messages import (
     Retire,
     Send,
     Spoiled,
+    Undelivered,
     Unowned,
     Withdraw,
 )
@@ -41,6 +42,7 @@ from hean.core.facts import (
     QueryDue,
     QueryOrder,
     Resolved,
+    Restarted,
     RetryDue,
     SendAmend,
     SendCancel,
@@ -102,6 +104,12 @@ class OrderActor(Boundary):
                     self.mailbox.tell(left)
                 return
             self.on_receive(message)
+
+    def on_stop(self) -> None:
+        if self._slot.retired and not self._order.snapshot().settled:
+            # It was at rest when it was let go; what had queued before brought it back to life.
+            link_id = self._slot.order_link_id
+            self._context.to.supervisor.tell(Undelivered(order_link_id=link_id, message=Restarted()))
 
     def handle(self, message: Any) -> Any:
         match message:

@@ -89,6 +89,11 @@ class Slot:
                 self.mailbox.tell(message)
             return self._open
 
+    @property
+    def retired(self) -> bool:
+        """Nothing more gets into the mailbox; whoever has something to tell finds another slot, or none."""
+        return not self._open
+
     def retire(self) -> None:
         """From here on nothing more gets into the mailbox."""
         with self._lock:

@@ -119,11 +119,12 @@ class Design:
         """Let these deeds wait for that moment."""
         self.at("ambush", {"n": self.n, "on": on, "nth": nth, "do": list(deeds)}, -1)
 
-    def keep_back(self, op: str, *, nth: int = 1, twice: bool = False) -> None:
-        """Let the answer to a request wait until somebody releases it."""
-        self.config["entry"] = "ws"
-        reply = {"op": op, "nth": nth, "most_ms": self.one((4_000, 15_000)), "twice": twice}
-        self.at("hold_reply", {"n": self.n, "reply": reply}, -1)
+    def keep_back(self, op: str, after_ms: int = -1) -> None:
+        """Let the answer to the next such request wait until somebody releases it."""
+        self.config |= {"entry": "ws", "reply_timeout_s": 1.0}
+        self.at(
+            "hold_reply", {"n": self.n, "reply": {"op": op, "nth": 1, "most_ms": self.one((6_000, 15_000))}}, after_ms
+        )
 
     def hasten(self) -> None:
         """Let an absence be proven as soon as it may."""
@@ -479,10 +480,11 @@ class Design:
             self.arm("overfill", {}, self.one(({}, {"apart_ms": 700})))
         elif self.chance(0.3):
             self.arm("reject_after_ack", {}, {"reject_reason": "EC_Others", "executed_qty": self.one(("0", "0.002"))})
-        lost = self.one((1, 1, 2, 3))
-        crash = {"lost_commits": lost, "down_ms": self.one((50, 500)), "offset_ms": 0}
-        point = self.one(("offered", "sent", "turn"))
-        self.at("crash", crash | {"point": point, "nth": 1 if point != "turn" else self.whole(2, 40)}, -1)
+        lost = self.one((2, 3, 4, 5))
+        self.config["spread_ms"] = min(self.config["spread_ms"], 5)
+        crash = {"lost_commits": lost, "down_ms": self.one((60, 500)), "offset_ms": 0}
+        # Its bytes are there by then, and the exchange's word is not, or hardly.
+        self.at("crash", crash | {"point": "turn", "nth": self.whole(7, 16)}, -1)
         if self.chance(0.5):
             self.arm("delay_push", {}, {"ms": self.whole(500, 9_000)}, 6)
         match self.one(("", "refused", "refused", "throttled", "throttled", "duplicate", "unsent")):
@@ -507,7 +509,6 @@ class Design:
             case "unsent":
                 # It waits in the gateway until it is too old, while the first lives.
                 self.config |= {"max_age_s": 3.0, "entry": "rest"}
-                first = 2 if point == "turn" else 1
                 waits: Args = {"do": "hold", "actor": "gateway", "ms": self.whole(3_000, 6_000)}
                 last = {"symbol": "BTCUSDT", "category": "linear", "last": "95055.0"}
                 deed = self.one(
@@ -517,7 +518,7 @@ class Design:
                         {"do": "market", "market": self.trade("0.05")},
                     )
                 )
-                self.wait("SUBMITTED", waits, deed | {"after_ms": self.whole(10, 2_500)}, nth=first)
+                self.wait("SUBMITTED", waits, deed | {"after_ms": self.whole(10, 2_500)}, nth=2)
                 self.wait(self.one(("FILLED", "CANCELLED")), {"do": "hold", "actor": "portfolio", "ms": 6_000})
         if self.chance(0.5):
             on = self.one(("PENDING", "REJECTED", "TIMEOUT"))
@@ -528,7 +529,7 @@ class Design:
 
     def hold_second(self) -> None:
         """Let the answer to the second create wait for a state."""
-        self.keep_back("order.create", nth=2)
+        self.keep_back("order.create", self.whole(30, 60))
         on = self.one((*STATES, *ENDS))
         self.wait(on, *self.stretch(on), {"do": "release"})
         # What was found again goes on.

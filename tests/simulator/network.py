@@ -75,7 +75,6 @@ class HeldReply:
         op: `order.create`, `order.cancel` or `order.amend`.
         nth: which of its requests.
         most_ms: it comes then at the latest.
-        twice: it comes in time as well, and again then.
         req_id: of that request, once it was sent.
         waiting: the frame and the connection on which it would come, once the exchange has answered.
     """
@@ -84,7 +83,6 @@ class HeldReply:
     op: str
     nth: int
     most_ms: int
-    twice: bool = False
     req_id: str = ""
     waiting: tuple[SimSocket, str] | None = None
 
@@ -168,7 +166,7 @@ class Net:
                 self.in_flight += 1
                 self.hit["held_reply"] = self.hit.get("held_reply", 0) + 1
                 self.kernel.at(self.kernel.now_ms + held.most_ms, lambda held=held: self._let_go(held))
-                return not held.twice
+                return True
         return False
 
     def release(self, link_id: str = "") -> None:

@@ -164,3 +164,14 @@ def test_create_that_waits_for_its_budget_does_not_leave_once_its_absence_counts
         max_tries=1,
     )
     assert None is play(plan).broken
+
+
+def test_order_that_a_late_fill_reopens_while_it_is_let_go_has_an_actor() -> None:
+    plan = world(
+        6215,
+        Action(247, "fault", {"fault": "overfill", "match": {}, "count": 1, "args": {"apart_ms": 700}}),
+        Action(247, "ambush", {"n": 0, "on": "CLOSED", "do": [{"do": "hold", "actor": "order", "ms": 3_000}]}),
+        submit(248, qty="0.006"),
+        length_ms=8_000,
+    )
+    assert None is play(plan).broken

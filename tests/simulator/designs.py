@@ -350,7 +350,7 @@ class Design:
         self.hasten()
         self.arm("error", {"op": "order.create"}, {"ret_code": self.one((110007, 110003)), "executed": False})
         self.keep_back("order.create")
-        on = self.one(("TIMEOUT", "TIMEOUT nothing_found", "TIMEOUT nothing_found"))
+        on = self.one(("TIMEOUT", "TIMEOUT nothing_found", "TIMEOUT query_due", "TIMEOUT query_due"))
         after_ms = self.one((0, self.whole(1, 60), self.whole(1, 1_000)))
         held_ms = self.one((60, 300, 4_000))
         if self.chance(0.5):
@@ -361,7 +361,7 @@ class Design:
             {"do": "hold", "actor": "order", "ms": held_ms, "after_ms": after_ms},
             {"do": "release", "after_ms": after_ms + 1},
         ]
-        self.wait(on, *deeds, nth=self.one((1, 2, 3)))
+        self.wait(on, *deeds, nth=1 if on == "TIMEOUT" else self.whole(1, 6))
         if self.chance(0.3):
             self.arm("partial_page", {"endpoint": "order/realtime"}, {"rows": 0})
         if self.chance(0.3):

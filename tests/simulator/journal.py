@@ -70,6 +70,11 @@ class Disk:
         if self._keep:
             self._images.append(self._connection.serialize())
 
+    def keep_none(self) -> None:
+        """No power cut will come: nothing need be kept for one."""
+        self._keep = 0
+        self._images.clear()
+
     def lose(self, commits: int) -> int:
         """Go back by so many commits of this process; how many it were."""
         lost = min(commits, len(self._images) - 1)

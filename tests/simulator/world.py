@@ -123,8 +123,8 @@ class World:
         self.account = self.engine.venue.accounts[API_KEY]
         self._unit = random.Random(f"unit {plan.seed}").random
         self.draw = random.Random(f"draw {plan.seed}").random
-        keep = max((action.args["lost_commits"] for action in plan.actions if action.kind == "crash"), default=0)
-        self.disk = Disk(keep)
+        self._power_cuts = [action for action in plan.actions if action.kind == "crash" and action.args["lost_commits"]]
+        self.disk = Disk(max((action.args["lost_commits"] for action in self._power_cuts), default=0))
         self.settings = settings_of(self.config)
         self.credentials = Credentials(api_key=API_KEY, api_secret=API_SECRET)
         self._faults = {action.args["fault"] for action in plan.actions if action.kind == "fault"}
@@ -417,6 +417,10 @@ class World:
         for socket in self.net.connections:
             socket.cut()
         lost = self.disk.lose(action.args["lost_commits"])
+        if action in self._power_cuts:
+            self._power_cuts.remove(action)
+            if not self._power_cuts:
+                self.disk.keep_none()
         if lost:
             self.power_cut = True
             self.coverage.crashed("power_cut")
@@ -671,6 +675,7 @@ class World:
         self._harvest()
         self.calm = True
         self._crashes.clear()
+        self.disk.keep_none()
         self.ambushes.lift()
         self.net.release()
         self.net.held.clear()

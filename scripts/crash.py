@@ -379,7 +379,7 @@ def arm(urls: dict[str, str], *, cuts: bool) -> None:
         control(urls, "POST", "faults", fault="refuse_topic", count=None, probability=0.01)
 
 
-def settings_of(urls: dict[str, str], journal: Path, *, max_age_s: float, entry: str) -> Settings:
+def settings_of(urls: dict[str, str], journal: Path, *, max_age_s: float, entry: str, submit: str) -> Settings:
     """A strategy's settings: patient enough to live through the faults, quick enough to be killed often."""
     env = {
         "HEAN_BYBIT__REST_URL": urls["rest"],
@@ -395,6 +395,8 @@ def settings_of(urls: dict[str, str], journal: Path, *, max_age_s: float, entry:
         bybit__recv_window_ms=350,
         bybit__reply_timeout_s=1.0,
         orders__max_age_s=max_age_s,
+        orders__submit=submit,
+        orders__submit_max=100_000,
         start__timeout_s=ROUTER_START_S,
         orders__visibility_delay_s=VISIBLE_S,
         orders__max_open=100_000,
@@ -423,7 +425,9 @@ def plan_of(rng: random.Random) -> Plan:
     return Plan(point=None, passage=0, after_s=rng.uniform(0.0, 0.35), live_first=live_first)
 
 
-def campaign(number: int, kills: int, *, max_age_s: float, entry: str, seed: int, pace_s: float, tally: Tally) -> int:
+def campaign(
+    number: int, kills: int, *, max_age_s: float, entry: str, submit: str, seed: int, pace_s: float, tally: Tally
+) -> int:
     """
     One exchange and one journal, many lives, one reckoning.
 
@@ -438,7 +442,7 @@ def campaign(number: int, kills: int, *, max_age_s: float, entry: str, seed: int
     began = time.monotonic()
     with exchange(rng.randrange(2**31)) as urls, tempfile.TemporaryDirectory() as directory:
         journal = Path(directory) / "journal.db"
-        settings = settings_of(urls, journal, max_age_s=max_age_s, entry=entry)
+        settings = settings_of(urls, journal, max_age_s=max_age_s, entry=entry, submit=submit)
         strategy = Strategy(settings, run, shared, pace_s)
         arm(urls, cuts=denials)
         while tally.kills - before < kills and tally.failed_starts < 20:
@@ -467,7 +471,7 @@ def campaign(number: int, kills: int, *, max_age_s: float, entry: str, seed: int
     outcomes = Counter(each.outcome for each in told.values())
     creates = sum(row.get("op") == "order.create" or row.get("endpoint") == "order/create" for row in requests)
     print(
-        f"campaign {number} ({entry}, max age {max_age_s:g} s): {tally.kills - before} kills in "
+        f"campaign {number} ({entry}, {submit}, max age {max_age_s:g} s): {tally.kills - before} kills in "
         f"{time.monotonic() - began:.0f} s, {len(told)} signals, {len(books['orders'])} orders, {creates} creates, "
         f"{len(books['executions'])} executions here {sum(executions.values())}, "
         f"outcomes {dict(sorted(outcomes.items(), key=str))}, faults fired {dict(sorted(fired.items()))}, "
@@ -504,6 +508,7 @@ def main() -> int:
                 kills,
                 max_age_s=max_age_s,
                 entry="rest" if number % 3 == 0 else "ws",
+                submit="handed_over" if number % 2 == 0 else "caller",
                 seed=options.seed,
                 pace_s=options.pace,
                 tally=tally,

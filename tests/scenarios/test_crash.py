@@ -15,7 +15,7 @@ SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "crash.py"
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("kills", [["--kills", "12", "--kills-aged", "0"], ["--kills", "0", "--kills-aged", "8"]])
 def test_killed_strategy_has_one_order_per_signal_and_equal_books(kills: list[str]) -> None:
-    command = [sys.executable, str(SCRIPT), *kills, "--campaign", "12"]
+    command = [sys.executable, str(SCRIPT), *kills, "--campaign", "6"]
     run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
     assert 0 == run.returncode, run.stdout + run.stderr
     killed, live = re.search(r"^(\d+) kills, (\d+) after LIVE", run.stdout, re.MULTILINE).groups()  # type: ignore[union-attr]

@@ -99,6 +99,7 @@ class Design:
             (self.unsent, 2),
             (self.crowded, 2),
             (self.twin, 1),
+            (self.rejected_late, 2),
             (self.fails_often, 1),
             (self.forgotten, 4),
             (self.pieces, 1),
@@ -423,6 +424,30 @@ class Design:
             {"do": fails, "after_ms": 5},
         )
 
+    def rejected_late(self) -> None:
+        """The exchange takes an order and rejects it later, perhaps after a part of it was executed."""
+        self.submit(self.one(("trigger", "market", "resting")))
+        executed = self.one(("0", "0.002", QTY))
+        self.arm("reject_after_ack", {}, {"reject_reason": "EC_Others", "executed_qty": executed})
+        if self.chance(0.7):
+            self.arm("delay_push", {"topic": "execution"}, {"ms": self.whole(50, 3_000)}, 3)
+        if self.kind == "trigger":
+            last = {"symbol": "BTCUSDT", "category": "linear", "last": "95055.0"}
+            self.at("market", last, self.whole(100, 2_000))
+            if self.chance(0.4):
+                self.wait("ACKNOWLEDGED", {"do": self.one(("bug", "slip"))})
+            return
+        if self.chance(0.5):
+            self.arm("lose_reply")
+            self.arm("error", {"endpoint": "order/realtime"}, {"ret_code": 10016, "executed": False}, 3)
+        self.arm("delay_push", {"topic": "order"}, {"ms": self.whole(1, 700)})
+        if self.chance(0.4):
+            self.arm("duplicate_push", {"topic": "order"}, {}, 3)
+        if self.chance(0.4):
+            on = self.one(("SUBMITTED", "TIMEOUT"))
+            deeds: list[Args] = [{"do": "hold", "actor": "order", "ms": self.whole(20, 1_500)}]
+            self.wait(on, *deeds, *([{"do": "bug"}] if self.chance(0.4) else []))
+
     def crowded(self) -> None:
         """A create waits for its budget, and its actor fails: it is in doubt, and has not left."""
         self.submit()
@@ -519,7 +544,8 @@ class Design:
                     )
                 )
                 self.wait("SUBMITTED", waits, deed | {"after_ms": self.whole(10, 2_500)}, nth=2)
-                self.wait(self.one(("FILLED", "CANCELLED")), {"do": "hold", "actor": "portfolio", "ms": 6_000})
+                if self.chance(0.5):
+                    self.wait(self.one(("FILLED", "CANCELLED")), {"do": "hold", "actor": "portfolio", "ms": 6_000})
         if self.chance(0.5):
             on = self.one(("PENDING", "REJECTED", "TIMEOUT"))
             self.wait(on, *self.stretch(on), self.deed(), {"do": "market", "market": self.trade()})

@@ -324,4 +324,25 @@ TEETH: tuple[Tooth, ...] = (
         old="        if slot is None or not slot.tell(message):\n            self._revive(link_id, (message,))",
         new="        if slot is not None:\n            slot.tell(message)",
     ),
+    Tooth(
+        name="given_up_in_the_middle_of_a_look_up",
+        what="an order that is parked after too many failures waits for the answer to what a dead actor asked",
+        path="hean/actors/supervisor.py",
+        old="            first = (Restarted(), Broken(",
+        new="            first = (Broken(",
+    ),
+    Tooth(
+        name="create_in_doubt_stays_queued",
+        what="a create that waits for its budget leaves after its absence was proven",
+        path="hean/core/doubt.py",
+        old="            self.effects.append(WithdrawCreate(attempt=order.tries))\n",
+        new="            pass\n",
+    ),
+    Tooth(
+        name="reopened_as_it_retires",
+        what="a late fill that waits as its settled order is let go opens an order without an actor",
+        path="hean/actors/order.py",
+        old="        if self._slot.retired and not self._order.snapshot().settled:",
+        new="        if False:",
+    ),
 )

@@ -88,7 +88,7 @@ class Design:
     def draw(self) -> None:
         """Draw one."""
         kinds: tuple[tuple[Callable[[], None], int], ...] = (
-            (self.late_reply, 7),
+            (self.late_reply, 8),
             (self.ill_timed, 6),
             (self.late_command, 2),
             (self.blind_lists, 2),
@@ -101,7 +101,7 @@ class Design:
             (self.twin, 1),
             (self.rejected_late, 2),
             (self.fails_often, 1),
-            (self.forgotten, 4),
+            (self.forgotten, 6),
             (self.pieces, 1),
             (self.dies_recording, 1),
         )

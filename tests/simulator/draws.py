@@ -10,7 +10,7 @@ from tests.exchange.faults import NAMES
 from tests.simulator.designs import design, doubt, late_no
 from tests.simulator.plan import MARKETS, SECOND, Action, Args, Draw, Plan, plus, times
 
-DESIGNED = 0.4
+DESIGNED = 0.5
 """How often something is designed beside what chance brings."""
 
 

@@ -23,7 +23,6 @@ from hean.core import checks
 from hean.core.breaker_facts import HaltAsked, ResumeAsked
 from hean.core.calls import Call, CancelAll
 from hean.core.facts import AmendAsked, CancelAsked, Resolved
-from hean.core.ids import order_link_id
 from hean.core.reconcile_record import Report
 from hean.core.types import (
     Category,
@@ -31,37 +30,27 @@ from hean.core.types import (
     Denial,
     Event,
     OrderState,
-    OrderType,
-    Reaction,
-    Side,
     Signal,
-    TimeInForce,
 )
 from hean.errors import AuthRefused, JournalError, RemoteError
 from hean.journal import Batch, Committed
 from hean.settings import (
-    BreakerSettings,
-    BybitSettings,
-    ClockSettings,
     Entry,
-    OrderSettings,
-    ReconcileSettings,
-    Settings,
-    StreamSettings,
 )
 from hean.setup import prepare
 from tests.exchange.engine import API_KEY, API_SECRET, Engine
 from tests.exchange.faults import AT_ONCE
 from tests.simulator.ambush import Ambushes, Bug, link_id_of
 from tests.simulator.coverage import Coverage
-from tests.simulator.draws import RARE_KINDS
 from tests.simulator.journal import Disk, SimJournal
 from tests.simulator.laws import Laws
-from tests.simulator.network import HeldReply, Net, SimClient, SimPool, SimSockets, SimTradeSockets, Weather
+from tests.simulator.network import HeldReply, Net, SimSockets, SimTradeSockets, Weather
 from tests.simulator.plan import Action, Args, Plan
 from tests.simulator.quiet import not_a_word
 from tests.simulator.runtime import Kernel, Killed, Process, SimMailbox
+from tests.simulator.senders import SimClient, SimPool
 from tests.simulator.story import Story
+from tests.simulator.terms import event_words, kind_of, link_of, settings_of, signal_of
 from tests.simulator.violation import Violation
 
 START_MS = 1_720_000_000_000
@@ -741,82 +730,3 @@ class World:
         for name, count in self.net.hit.items():
             self.coverage.struck(f"net:{name}", count)
         self.net.hit.clear()
-
-
-def kind_of(batch: Batch) -> str:
-    """What a batch is about, in one word: its rarest record."""
-    kinds = [record.kind for record in batch.records]
-    for kind in RARE_KINDS:
-        if kind in kinds:
-            return kind
-    if kinds:
-        return kinds[-1]
-    for name in ("marks", "parked", "unparked", "positions"):
-        if getattr(batch, name):
-            return name
-    return "nothing"
-
-
-def link_of(signal: Signal) -> str:
-    """The ID of a signal's order."""
-    return order_link_id(signal.strategy_id, signal.signal_id, signal.leg)
-
-
-def signal_of(n: int, args: Args) -> Signal:
-    """A signal of the plan."""
-    tif = args.get("time_in_force")
-    return Signal(
-        strategy_id="sim",
-        signal_id=f"s{n}",
-        symbol=args["symbol"],
-        category=Category(args["category"]),
-        side=Side(args["side"]),
-        qty=args["qty"],
-        order_type=OrderType(args["order_type"]),
-        price=args.get("price"),
-        time_in_force=None if tif is None else TimeInForce(tif),
-        reduce_only=args.get("reduce_only", False),
-        trigger_price=args.get("trigger_price"),
-        take_profit=args.get("take_profit"),
-        stop_loss=args.get("stop_loss"),
-        position_idx=args.get("position_idx", 0),
-    )
-
-
-def settings_of(config: Args) -> Settings:
-    """The router's settings in this world: bounds short enough for a short life."""
-    policy = Reaction(config["position_policy"])
-    return Settings(
-        bybit=BybitSettings(
-            entry=Entry(config["entry"]),
-            recv_window_ms=config["recv_window_ms"],
-            reply_timeout_s=config["reply_timeout_s"],
-        ),
-        orders=OrderSettings(
-            max_age_s=config["max_age_s"],
-            visibility_delay_s=config["visibility_s"],
-            max_tries=config["max_tries"],
-            query_cap_s=5.0,
-        ),
-        stream=StreamSettings(backoff_cap_s=3.0),
-        reconcile=ReconcileSettings(
-            orders_s=config["reconcile_s"],
-            positions_s=config["reconcile_s"],
-            confirm_s=config["confirm_s"],
-            overlap_s=config["overlap_s"],
-            position_only_here=policy,
-            position_only_there=policy,
-            position_differs=policy,
-        ),
-        clock=ClockSettings(max_drift_ms=config["max_drift_ms"]),
-        breaker=BreakerSettings(failures=config["breaker_failures"], open_s=1.0, ban_silence_s=config["ban_silence_s"]),
-    )
-
-
-def event_words(event: Event) -> dict[str, Any]:
-    """The parts of an event that a story tells."""
-    words: dict[str, Any] = {"reason": event.reason}
-    for name in ("order_link_id", "exec_id", "symbol", "detail"):
-        if getattr(event, name):
-            words[name] = getattr(event, name)
-    return words

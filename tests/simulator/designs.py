@@ -287,17 +287,15 @@ class Designs(Design):
         """A create waits for its budget, and its actor fails: it is in doubt, and has not left."""
         self.submit()
         self.hasten()
-        self.config["max_tries"] = self.one((1, 5))
+        self.config |= {"max_tries": self.one((1, 5)), "spread_ms": self.one((0, 5)), "behaviour": {}}
         for number in range(self.one((1, 2, 3))):
             # Others are refused for frequency, and none of their kind may leave for a while.
-            other = Designs(
-                Draw(f"{self.link_id} {number}"), self.config, self.actions, self.n + 1 + number, self.at_ms
-            )
-            other.at_ms += number * self.whole(500, 1_900) - self.whole(20, 300)
+            at_ms = self.at_ms - self.whole(8, 80)
+            other = Designs(Draw(f"{self.link_id} {number}"), self.config, self.actions, self.n + 1 + number, at_ms)
             other.submit("resting")
             other.arm("rate_limit", {}, {"ms": 4_000, "reset_header": True})
-        self.wait("SUBMITTED", {"do": "slip", "after_ms": self.one((0, 5, 300))})
-        if self.chance(0.5):
+        self.wait("SUBMITTED", {"do": "slip", "after_ms": self.one((0, 0, 5, 300))})
+        if self.chance(0.3):
             self.moves()
 
     def twin(self) -> None:

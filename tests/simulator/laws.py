@@ -372,7 +372,7 @@ class Laws:
                     self.fail("events_agree_with_books", f"ORDER_REJECTED {link_id}: there {self._words(link_id)}")
             case EventType.RISK_BLOCKED:
                 # A power cut can take an intent back whose order the exchange has.
-                excused = event.reason == "duplicate_id" or self.world.power_cut
+                excused = event.reason == "duplicate_id" or self.world.power_cut or link_id in self.world.twins
                 if not excused and self.their_order(link_id) is not None:
                     self.fail("events_agree_with_books", f"RISK_BLOCKED {link_id}: the exchange has it")
             case EventType.ERROR if event.reason == "overfill":

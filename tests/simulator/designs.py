@@ -300,7 +300,10 @@ class Designs(Design):
 
     def twin(self) -> None:
         """Another hand uses the ID of a signal of ours, for an order that is not what the signal asks for."""
-        self.config |= {"hedged": False}
+        if self.config["hedged"]:
+            # Whose side a stranger's order is on, nobody can tell who booked it as his own.
+            self.ill_timed()
+            return
         self.submit("resting")
         # Whatever comes of it, a person has to look.
         self.at("ambush", {"n": self.n, "on": "SUBMITTED", "do": [{"do": "deny"}]}, -1)
@@ -403,7 +406,10 @@ class Designs(Design):
 
     def pieces(self) -> None:
         """A reduce-only order becomes several under one ID, and its answer comes while it is looked up."""
-        self.config |= {"entry": "ws", "opening": True, "hedged": False}
+        if self.config["hedged"]:
+            self.ill_timed()
+            return
+        self.config |= {"entry": "ws", "opening": True}
         self.config["behaviour"] = self.config["behaviour"] | {"split_link_id": "same"}
         signal: Args = {
             "symbol": "BTCUSDT",

@@ -111,7 +111,7 @@ async def _serve(accounts: int, symbols: int, seed: int) -> None:
         engine.venue.add_account(*_keys(account), WALLET)
     server = Server(engine, watch=watch)
     await server.start()
-    loop = asyncio.get_running_loop()
+    loop, over = asyncio.get_running_loop(), asyncio.Event()
     print(json.dumps(urls_of(server.port, API_KEY, API_SECRET)), flush=True)  # noqa: T201
 
     def dump() -> None:
@@ -119,9 +119,12 @@ async def _serve(accounts: int, symbols: int, seed: int) -> None:
             stamps: dict[str, Any] = {"came": watch.came, "left": watch.left}
             print(json.dumps(stamps), flush=True)  # noqa: T201
             watch.came, watch.left = {}, {}
+        else:
+            # Whoever asked is gone, killed perhaps: nobody else would end this.
+            over.set()
 
     loop.add_reader(sys.stdin.fileno(), dump)
-    await asyncio.Event().wait()
+    await over.wait()
 
 
 if __name__ == "__main__":

@@ -161,7 +161,8 @@ class GatewayActor(Boundary):
 
     def _pump(self) -> None:
         wake_ms: int | None = None
-        for lane in sorted(self._lanes, key=lambda lane: _PRIORITY.index(lane[0])):
+        crowded = [lane for lane, queue in self._lanes.items() if queue]
+        for lane in sorted(crowded, key=lambda lane: _PRIORITY.index(lane[0])):
             wait_ms = self._drain(lane)
             if wait_ms:
                 wake_ms = wait_ms if wake_ms is None else min(wake_ms, wait_ms)

@@ -533,7 +533,10 @@ class Laws:
     def _open_end(self, snapshot: OrderSnapshot) -> str:
         """Why an order is not at rest."""
         if snapshot.state in {OrderState.ACKNOWLEDGED, OrderState.PARTIAL_FILL}:
-            return f"has a {snapshot.pending} out" if snapshot.pending else ""
+            if snapshot.pending:
+                return f"has a {snapshot.pending} out"
+            # An execution may tell of it seconds before the order's own row is pushed.
+            return "" if snapshot.status else "has no row yet"
         theirs = self.their_order(snapshot.order_link_id)
         alive = theirs is not None and theirs.status not in FINAL
         if snapshot.state is OrderState.ERROR and (self.world.bugs or self.world.denied) and alive:

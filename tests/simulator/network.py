@@ -109,7 +109,7 @@ class Net:
         self._connections = 0
         self._tick_ms: int | None = None
 
-    def tell(self, what: str, **fields: Any) -> None:
+    def tell(self, what: str, /, **fields: Any) -> None:
         if self.story is not None:
             self.story(what, **fields)
 

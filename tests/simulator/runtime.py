@@ -61,9 +61,10 @@ class SimFuture(pykka.Future[Any]):
             return super().get(timeout=timeout)
         except NotImplementedError:
             pass
-        assert self.process is not None, "nobody was asked"
-        self.process.await_answer(self, timeout)
-        assert self._result is not None
+        if self._result is None:
+            assert self.process is not None, "nobody was asked"
+            self.process.await_answer(self, timeout)
+            assert self._result is not None
         value, exc_info = self._result
         if exc_info is not None:
             raise exc_info[1]

@@ -254,6 +254,14 @@ def test_start_that_raises_gives_a_reference_to_a_dead_actor(lab: Lab) -> None:
     assert ref not in pykka.ActorRegistry.get_all()
 
 
+def test_word_to_stop_for_an_actor_that_is_dead_is_answered_at_once(lab: Lab) -> None:
+    box = lab.mailbox("box")
+    box.tell("end")
+    ref = lab.start(Plain, box, [])
+    lab.ended(ref)
+    assert False is ref.stop(block=False).get(timeout=0)
+
+
 def test_actor_is_registered_from_its_start_on(lab: Lab) -> None:
     ref = lab.start(Plain, lab.mailbox("box"), [])
     assert ref in pykka.ActorRegistry.get_all()

@@ -15,6 +15,7 @@ import pytest
 
 from tests.simulator.draws import plan_of
 from tests.simulator.runner import few_collections, play
+from tests.simulator.story import Story
 
 SEEDS = 1_000
 AT_ONCE = 20
@@ -32,6 +33,13 @@ def test_seed_plays_the_same_twice() -> None:
     first, second = play(plan_of(7)), play(plan_of(7))
     assert (first.head, first.turns, first.virtual_ms) == (second.head, second.turns, second.virtual_ms)
     assert first.head
+
+
+def test_telling_the_story_changes_nothing() -> None:
+    """The actor of 9858's order crashes: what is observed then has a key that the story's own words could hide."""
+    silent, told = play(plan_of(9858)), play(plan_of(9858), story=Story())
+    assert (silent.head, silent.turns, silent.broken) == (told.head, told.turns, told.broken)
+    assert silent.broken is None
 
 
 def heads(hash_seed: str) -> str:

@@ -153,7 +153,7 @@ class World:
 
     # Telling.
 
-    def tell(self, what: str, **fields: Any) -> None:
+    def tell(self, what: str, /, **fields: Any) -> None:
         if self.story is not None:
             self.story.tell(self.kernel.now_ms - START_MS, what, fields)
 

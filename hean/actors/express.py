@@ -129,14 +129,18 @@ class Express:
 
         One that expires has no more time than it has left, so that its bytes do not leave late either.
         """
-        ports = self._context.ports
+        context = self._context
+        ports = context.ports
         now_ms = ports.clock.now_ms()
         left_s = self.timeout_s if message.expires_ms is None else (message.expires_ms - now_ms) / 1000
 
         def answer(reply: Reply) -> None:
             ports.point(Point.ANSWERED)
+            # First: whoever acts on the answer finds the budgets as it left them.
+            concerns_gateway = self._learn(reply)
             message.answer_to.tell(Answered(tag=message.tag, reply=reply))
-            self._learn(reply)
+            if concerns_gateway:
+                context.to.gateway.tell(Performed(reply=reply))
 
         try:
             ports.point(Point.SENDING)
@@ -147,18 +151,18 @@ class Express:
             verdict = Verdict(kind=VerdictKind.UNKNOWN, phase=Phase.SENDING, ret_msg=f"sending failed: {error!r}")
             answer(Reply(call=message.call, verdict=verdict, received_ms=now_ms))
 
-    def _learn(self, reply: Reply) -> None:
+    def _learn(self, reply: Reply) -> bool:
+        """Log a reply, and let the guard learn from it; whether the gateway must do something about it."""
         context = self._context
         try:
             context.observe("reply", reply_fields(reply, context.registry))
             wished = self._guard.learn(lambda guard: guard.observe(reply, context.now_ms()))
-        except Exception as error:  # noqa: BLE001 - it was answered: whoever sent it must not answer it again
+        except Exception as error:  # noqa: BLE001 - whoever waits for the answer would wait for ever
             context.observe("actor.crash", {"actor": "express", "what": "reply", "error": repr(error)})
-            wished = True
+            return True
         # Over HTTP there is room for the next call only now.
         over_http = reply.channel != Channel.TRADE
-        if wished or over_http or self.crowded or reply.verdict.ret_code == TIMESTAMP_REFUSED:
-            context.to.gateway.tell(Performed(reply=reply))
+        return wished or over_http or self.crowded or reply.verdict.ret_code == TIMESTAMP_REFUSED
 
 
 def reply_fields(reply: Reply, registry: Registry) -> dict[str, object]:

@@ -109,6 +109,19 @@ def test_a_reply_that_cannot_be_learnt_from_is_answered_once_and_said() -> None:
     assert 1 == len(desk.gateway.take(Performed))
 
 
+def test_whoever_hears_an_answer_finds_the_budget_as_it_left_it() -> None:
+    found: list[int] = []
+    desk = Desk(Wire(kind=VerdictKind.THROTTLED, ret_code=10006))
+
+    class Asker(Box):
+        def tell(self, message: object) -> None:
+            found.append(desk.guard.acquire(Group.CREATE, Category.LINEAR, desk.stage.now_ms(), over_http=False))
+
+    desk.express.offer(Send(tag="create:1", call=CREATE, answer_to=Asker()))
+    [wait_ms] = found
+    assert wait_ms > 0
+
+
 def test_what_threads_wish_is_done_in_the_order_in_which_it_was_wished() -> None:
     desk = Desk(Wire())
     now_ms = desk.stage.now_ms()

@@ -76,9 +76,10 @@ def test_s24_cancels_do_not_wait_behind_creates(world: World) -> None:
 def test_s24_command_that_waited_past_its_deadline_is_denied(world: World) -> None:
     with world.router(orders__max_age_s=1.5, gateway__pace=1) as router:
         world.exchange.limits(endpoint="order/create", per_s=2)
-        # The first answer teaches the limit.
+        # The first answer teaches the limit; the order may be filled, and settled, before it is read.
         taught = router.submit(signal("taught"))
         taught.wait(WAIT_S)
+        until(lambda: "accepted" in "\n".join(taught.trace()))
         tickets = [router.submit(signal(f"queued{number}")) for number in range(12)]
         ended = outcomes(tickets)
         assert {OrderState.FILLED, OrderState.DENIED} == ended

@@ -141,14 +141,6 @@ UNREACHABLE: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ),
     (
         (
-            "one timer per order, set when it comes to PENDING and replaced at the next time: it is that timer's own "
-            "firing that leads to SUBMITTED, at once or by the look-up that it begins"
-        ),
-        ("retry_due",),
-        ("SUBMITTED",),
-    ),
-    (
-        (
             "`_seek_settlement` asks of an order that has ended, and an end leads to CLOSED, to ERROR or to another "
             "end, never back to what is open (a law says so)"
         ),

@@ -57,6 +57,7 @@ class Designs(Design):
             (self.ill_timed, 6),
             (self.late_command, 2),
             (self.blind_lists, 2),
+            (self.unanswered, 1),
             (self.refused_while_asked, 2),
             (self.decided_too_soon, 2),
             (self.after_the_end, 2),
@@ -179,6 +180,17 @@ class Designs(Design):
             self.at("cancel", {"n": self.n}, self.whole(100, 1_000))
         else:
             self.moves()
+
+    def unanswered(self) -> None:
+        """Nothing tells of an order that is there, and no question about it is answered until an absence counts."""
+        self.hasten()
+        self.config["reconcile_s"] = 20.0
+        self.submit(self.one(("resting", "part", "market")))
+        self.arm("lose_reply")
+        self.arm("drop_push", {}, {}, None)
+        for endpoint in ("order/realtime", "order/history", "execution/list"):
+            self.arm("error", {"endpoint": endpoint}, {"ret_code": self.one((10000, 10006, 10016))}, self.whole(4, 12))
+        self.moves()
 
     def refused_while_asked(self) -> None:
         """An order in doubt is looked up; before its actor comes to read the answer, the create's refusal is there."""

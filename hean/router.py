@@ -49,7 +49,6 @@ from hean.core.types import (
     OrderSnapshot,
     Signal,
 )
-from hean.cores import keeping_to
 from hean.errors import ConfigError, OrderRejected, RemoteError, RouterStopped
 from hean.journal import Journal
 from hean.killswitch import Kill, KillReport
@@ -134,7 +133,7 @@ class Router:
         Read the journal, connect, catch up, and return when LIVE.
 
         Raises:
-            ConfigError: the metrics' port is taken, prometheus-client is not installed, or `threads.core` is not ours.
+            ConfigError: the metrics' port is taken, or prometheus-client is not installed.
             JournalError: the journal cannot be opened, or another router owns it.
             AuthRefused: the exchange does not take the key.
             RemoteError: the exchange cannot be reached, or is not LIVE by the deadline.
@@ -147,14 +146,13 @@ class Router:
             self._started = True
         deadline = time.monotonic() + self._settings.start.timeout_s
         try:
-            with keeping_to(self._settings.threads.core):
-                self._deferred.start()
-                if self._settings.metrics.port is not None:
-                    exporter = Exporter(lambda: self._telemetry.counts)
-                    self._metrics_port = exporter.start(self._settings.metrics.port)
-                    self._exporter = exporter
-                self._journal = Journal.open(Path(self._settings.journal.path), self._clock.now_ms())
-                self._wire_up(deadline)
+            self._deferred.start()
+            if self._settings.metrics.port is not None:
+                exporter = Exporter(lambda: self._telemetry.counts)
+                self._metrics_port = exporter.start(self._settings.metrics.port)
+                self._exporter = exporter
+            self._journal = Journal.open(Path(self._settings.journal.path), self._clock.now_ms())
+            self._wire_up(deadline)
             self._await_live(deadline)
         except BaseException:
             self.stop()

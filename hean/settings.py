@@ -210,15 +210,6 @@ class MetricsSettings:
 
 
 @frozen(kw_only=True)
-class ThreadSettings:
-    """Where the router runs."""
-
-    core: int | None = _setting(
-        None, fits.whole_or_none(0, 4095), "the processor that its threads keep to; unset leaves that to the system"
-    )
-
-
-@frozen(kw_only=True)
 class SettingRow:
     """One line of `hean config show`; `value` is "***" for a secret that is set."""
 
@@ -250,7 +241,6 @@ class Settings:
     events: EventSettings = field(factory=EventSettings)
     breaker: BreakerSettings = field(factory=BreakerSettings)
     metrics: MetricsSettings = field(factory=MetricsSettings)
-    threads: ThreadSettings = field(factory=ThreadSettings)
     sources: tuple[tuple[str, str], ...] = field(default=(), repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
@@ -345,7 +335,6 @@ _SECTIONS: Final[Mapping[str, type[Any]]] = {
     "events": EventSettings,
     "breaker": BreakerSettings,
     "metrics": MetricsSettings,
-    "threads": ThreadSettings,
 }
 _SPECS: Final[Mapping[str, tuple[str, str, Spec]]] = {
     f"{section}.{part.name}": (section, part.name, part.metadata["spec"])

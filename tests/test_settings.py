@@ -81,7 +81,6 @@ def refusal(env: dict[str, str] | None = None, toml_path: Path | None = None, **
         ("breaker.open_s", "5.0"),
         ("breaker.ban_silence_s", "600.0"),
         ("metrics.port", "none"),
-        ("threads.core", "none"),
     ],
 )
 def test_every_setting_has_its_default(name: str, default: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.bench.clients import PACKAGES
+from tests.bench.clients import ONE_CORE, PACKAGES
 from tests.bench.exchange import TimedExchange
 from tests.bench.figures import Figures, spans_of
 from tests.bench.worker import ROOT, Worker
@@ -57,7 +58,14 @@ class Turns:
         self._widest: dict[str, int] = {}
         self._calm_at = 0.0
         self._scratch = scratch
-        self.workers = {name: Worker(name, pythons.get(name, sys.executable), core) for name in names}
+        self.workers = {
+            name: Worker(
+                name,
+                pythons.get(name, sys.executable),
+                max(os.sched_getaffinity(0)) if core is None and name == ONE_CORE else core,
+            )
+            for name in names
+        }
 
     def __enter__(self) -> Self:
         for account, (name, worker) in enumerate(self.workers.items()):

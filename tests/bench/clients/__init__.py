@@ -13,7 +13,7 @@ CLIENTS: dict[str, tuple[str, str, tuple[Any, ...]]] = {
     "hean ws": ("hean", "Hean", ("ws", "caller")),
     "hean rest": ("hean", "Hean", ("rest", "caller")),
     "hean handed over": ("hean", "Hean", ("ws", "handed_over")),
-    "hean one core": ("hean", "Hean", ("ws", "caller", True)),
+    "hean one core": ("hean", "Hean", ("ws", "caller")),
     "pybit ws": ("official", "PybitWs", ()),
     "pybit http": ("official", "PybitHttp", ()),
     "ccxt ws": ("ccxt_pro", "CcxtPro", ()),
@@ -23,6 +23,8 @@ CLIENTS: dict[str, tuple[str, str, tuple[Any, ...]]] = {
 """Module, class and arguments."""
 
 OURS = ("hean ws", "hean rest")
+ONE_CORE = "hean one core"
+"""The client whose whole process is kept on one processor."""
 FLOORS = ("floor", "raw socket")
 PACKAGES = {
     "pybit ws": "pybit",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -22,15 +21,13 @@ class Hean(Threaded):
     Args:
         entry: "ws" or "rest".
         submit: "caller" or "handed_over".
-        one_core: whether its threads keep to one processor.
     """
 
     # A settled order's actor stays for two seconds.
     rest_s = 2.3
 
-    def __init__(self, entry: str, submit: str, one_core: bool = False) -> None:
+    def __init__(self, entry: str, submit: str) -> None:
         super().__init__()
-        self._core = {"HEAN_THREADS__CORE": str(max(os.sched_getaffinity(0)))} if one_core else {}
         self._entry = entry
         self._submit = submit
 
@@ -38,8 +35,7 @@ class Hean(Threaded):
         logger.remove()
         logger.add(scratch / "hean.log", level="INFO")
         self.router = Router.from_env(
-            self._core
-            | {
+            {
                 "BYBIT_API_KEY": urls["api_key"],
                 "BYBIT_API_SECRET": urls["api_secret"],
                 "HEAN_BYBIT__REST_URL": urls["rest"],

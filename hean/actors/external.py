@@ -203,9 +203,13 @@ class ExternalActor(KeptActor):
         """Keep it, and ask."""
         symbol, key = (execution.category, execution.symbol), execution_key(execution)
         waiting = self._unplaced.setdefault(symbol, {})
-        if key in waiting:
-            return
         now_ms = self._context.now_ms()
+        if key in waiting:
+            if message.source is not Source.REPLAY:
+                # It came again before anybody could say which position the first moves.
+                self._context.journal.commit(Batch(at_ms=now_ms, records=(duplicate_of(execution, message.source),)))
+                self._context.observe("duplicate", {"exec_id": execution.exec_id, "source": message.source})
+            return
         self._context.journal.commit(Batch(at_ms=now_ms, parked=(parked_entry(execution, now_ms),)))
         self._context.observe("parked", {"exec_id": execution.exec_id, "order_id": execution.order_id})
         waiting[key] = message

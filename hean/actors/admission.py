@@ -83,10 +83,6 @@ class Admission:
             self._context.journal_failed(error)
             raise
 
-    def deny(self, signal: Signal, denial: Denial, link_id: OrderLinkId) -> Cell:
-        """Deny a signal that neither this process nor the journal knows; final, journalled, published."""
-        return self._deny(signal, denial, link_id)
-
     def settle(self) -> None:
         """Return when all that was submitted before is an order or denied: at once, nothing waits here."""
 
@@ -97,7 +93,7 @@ class Admission:
     def _admit(self, signal: Signal, submitted_ms: Ms | None) -> Cell:
         problem = ids.identity_problem(signal)
         if problem is not None:
-            return self._deny(signal, problem, ids.denied_link_id(signal))
+            return self.deny(signal, problem, ids.denied_link_id(signal))
         link_id = ids.order_link_id(signal.strategy_id, signal.signal_id, signal.leg)
         digest = ids.payload_digest(signal)
         with self._lock:
@@ -121,7 +117,7 @@ class Admission:
         )
         with self._lock:
             other_id = ids.denied_link_id(signal)
-            return self.known(other_id) or self._deny(signal, denial, other_id)
+            return self.known(other_id) or self.deny(signal, denial, other_id)
 
     def link_id_of(self, name: str) -> OrderLinkId | None:
         """The link ID of the order of that link ID or of that order ID; None where no order of ours has either."""
@@ -150,7 +146,7 @@ class Admission:
         now_ms = context.now_ms()
         checked = checks.check(signal, self._instrument(signal), self._gates(signal, submitted_ms), now_ms)
         if isinstance(checked, Denial):
-            return self._deny(signal, checked, link_id)
+            return self.deny(signal, checked, link_id)
         event = self._received(checked)
         unit = context.ports.unit()
         # The first step of the order's machine is taken here: intent, request and state are one transaction.
@@ -162,7 +158,7 @@ class Admission:
         except JournalError as error:
             # Without its intent in the journal nothing may be sent; the strategy is told at once.
             context.journal_failed(error)
-            return self._deny(signal, Denial(reason=DenyReason.JOURNAL_FAILED, detail=str(error)), link_id)
+            return self.deny(signal, Denial(reason=DenyReason.JOURNAL_FAILED, detail=str(error)), link_id)
         context.ports.point(Point.ADMITTED)
         cell = Cell(shown_by(applied), digest)
         slot = Slot(link_id, context.ports.spawner.mailbox(f"order {link_id}"), cell)
@@ -215,7 +211,8 @@ class Admission:
             detail=f"{request.side} {request.qty} {request.symbol} {request.order_type}",
         )
 
-    def _deny(self, signal: Signal, denial: Denial, link_id: OrderLinkId) -> Cell:
+    def deny(self, signal: Signal, denial: Denial, link_id: OrderLinkId) -> Cell:
+        """Deny a signal that neither this process nor the journal knows; final, journalled, published."""
         digest = ids.payload_digest(signal)
         cell = self._denied_cell(signal, denial, link_id, digest)
         snapshot = cell.snapshot

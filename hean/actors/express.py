@@ -11,7 +11,6 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Final
 
 from attrs import frozen
 
@@ -19,13 +18,10 @@ from hean.actors.context import Context
 from hean.actors.messages import Answered, Send
 from hean.actors.ports import Point, Wire
 from hean.actors.registry import Registry
-from hean.bybit.retcodes import Channel
+from hean.bybit.retcodes import TIMESTAMP_REFUSED, Channel
 from hean.core.calls import Group, Phase, Reply, Verdict, VerdictKind, category_of, group_of
 from hean.core.guard import Guard, Wish
 from hean.core.types import Category, Ms
-
-# Source: Bybit V5 docs, error: 10002, the timestamp is outside the window; the request was not executed.
-TIMESTAMP_REFUSED: Final = 10002
 
 
 @frozen(kw_only=True)

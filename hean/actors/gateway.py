@@ -15,10 +15,11 @@ from attrs import frozen
 from hean.actors.boundary import Boundary
 from hean.actors.clock import ExchangeClock
 from hean.actors.context import Context
-from hean.actors.express import TIMESTAMP_REFUSED, Express, Performed, SharedGuard
+from hean.actors.express import Express, Performed, SharedGuard
 from hean.actors.messages import Answered, Ping, Send, SpreadHalt, Withdraw
 from hean.actors.pool import not_sent
 from hean.actors.ports import Wire
+from hean.bybit.retcodes import TIMESTAMP_REFUSED
 from hean.core.breaker_facts import BreakerState, DriftExceeded, HaltAsked, JournalFailed, ProbeDue, ResumeAsked
 from hean.core.calls import Group, QueryTime, Reply, category_of, group_of
 from hean.core.clock import ClockFinding

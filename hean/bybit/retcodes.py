@@ -38,6 +38,9 @@ class Channel(StrEnum):
     TRADE = "trade"
 
 
+# Source: Bybit V5 docs, error: 10002, the timestamp is outside the window; the request was not executed.
+TIMESTAMP_REFUSED: Final = 10002
+
 # Trade WebSocket only; any other code means what it means over REST.
 TRADE_CODES: Final[Mapping[int, tuple[VerdictKind, str]]] = MappingProxyType(
     {

@@ -11,15 +11,13 @@ from hean.actors.clock import ExchangeClock, SteadyClock
 from hean.bybit.auth import Credentials
 from hean.bybit.endpoints import Endpoints, checked
 from hean.bybit.rest import RestClient
+from hean.bybit.retcodes import TIMESTAMP_REFUSED
 from hean.core.calls import Call, QueryTime, Reply, VerdictKind
 from hean.errors import ConfigError
 from hean.settings import Settings
 
 if TYPE_CHECKING:
     from hean.setup import Asker
-
-# Source: Bybit V5 docs, error: the timestamp is outside the window; the request was not executed.
-_TIMESTAMP_REFUSED = 10002
 
 
 class Exchange:
@@ -64,7 +62,7 @@ class Exchange:
             timeout_s: bound of each try in seconds; None for `bybit.reply_timeout_s`.
         """
         reply = self._client.perform(call, timeout_s=timeout_s)
-        if reply.verdict.ret_code == _TIMESTAMP_REFUSED:
+        if reply.verdict.ret_code == TIMESTAMP_REFUSED:
             # Not executed, so nothing is done twice.
             self.sync()
             reply = self._client.perform(call, timeout_s=timeout_s)

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from hean.actors.express import TIMESTAMP_REFUSED, Express, Performed, SharedGuard
+from hean.actors.express import Express, Performed, SharedGuard
 from hean.actors.messages import Answered, Send
+from hean.bybit.retcodes import TIMESTAMP_REFUSED
 from hean.core.breaker_facts import BreakerPolicy, HaltAsked, ResumeAsked
 from hean.core.calls import Call, CreateOrder, Group, Reply, Verdict, VerdictKind
 from hean.core.guard import ALL, Guard, Tell

@@ -20,10 +20,8 @@ from hean import (
     EventType,
     JournalError,
     OrderState,
-    OrderType,
     Router,
     RouterStopped,
-    Side,
     Signal,
     Ticket,
 )
@@ -38,25 +36,11 @@ from hean.settings import Settings
 from tests.actors.stage import Box, Stage
 from tests.conftest import Routers, env_of
 from tests.exchange import LoopbackExchange
+from tests.scenarios.world import resting, signal
 from tests.simulator.runtime import Kernel, Process
 
 WAIT_S = 10
 HANDED = {"orders__submit": "handed_over"}
-
-
-def signal(name: str, **changes: Any) -> Signal:
-    values: dict[str, Any] = {
-        "strategy_id": "handed",
-        "signal_id": name,
-        "symbol": "BTCUSDT",
-        "side": Side.BUY,
-        "qty": "0.001",
-    }
-    return Signal(**values | changes)
-
-
-def resting(name: str, **changes: Any) -> Signal:
-    return signal(name, **{"order_type": OrderType.LIMIT, "price": "50000"} | changes)
 
 
 class Held(Router):

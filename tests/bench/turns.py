@@ -98,6 +98,7 @@ class Turns:
         at = turn % len(names)
         for name in names[at:] + names[:at]:
             worker = self.workers[name]
+            # Waits because the client before it still works on what its last orders caused.
             time.sleep(max(self._calm_at - time.monotonic(), 0))
             trips = worker.do("one_by_one", first=self._take(orders), count=orders, pause_s=pause_s)["trips"]
             for measure, spans in spans_of(trips, self._exchange.stamps()).items():

@@ -97,6 +97,7 @@ class Nautilus(Looped):
         self._provider = provider
         for code in ("BTC", "ETH", "USDT"):
             provider.add_currency(Currency.from_str(code))
+        # Awaited by its caller, and over at once.
         return asyncio.sleep(0)
 
     async def disconnect(self) -> None:

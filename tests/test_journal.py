@@ -212,7 +212,10 @@ def test_a_parked_execution_leaves_with_the_batch_that_finds_its_order(journal: 
 
 def test_what_one_batch_unparks_another_of_the_same_transaction_may_park_again(journal: Journal) -> None:
     journal.commit(Batch(at_ms=1, parked=(PARKED,)))
-    waiting = [_Waiting(Batch(at_ms=2, unparked=(key_of(PARKED),))), _Waiting(Batch(at_ms=2, parked=(PARKED,)))]
+    waiting = [
+        _Waiting(batch, journal.epoch)
+        for batch in (Batch(at_ms=2, unparked=(key_of(PARKED),)), Batch(at_ms=2, parked=(PARKED,)))
+    ]
     journal._queue.extend(waiting)
     journal._commit_queued(waiting[0])
     assert (PARKED,) == journal.parked()
@@ -500,9 +503,9 @@ def test_another_programs_database_is_refused_and_left_alone(path: Path) -> None
 
 def test_a_newer_schema_is_refused(path: Path) -> None:
     Journal.open(path, 1).close()
-    alter(path, "PRAGMA user_version = 2")
+    alter(path, "PRAGMA user_version = 3")
     for opening in (lambda: Journal.open(path, 2), lambda: Journal.read(path)):
-        with pytest.raises(JournalError, match="written by a newer hean: schema 2, known is 1"):
+        with pytest.raises(JournalError, match="written by a newer hean: schema 3, known is 2"):
             opening()
 
 

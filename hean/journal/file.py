@@ -127,5 +127,8 @@ def typed(error: BaseException, path: str) -> JournalError:
             return JournalCorrupt(f"{path} is damaged or no journal: {error}")
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
             return JournalError(f"{path} cannot be opened or written: {error}; check its owner and directory")
+        case _ if "Could not decode" in str(error):
+            # sqlite keeps texts unseen; Python finds that one is none any more.
+            return JournalCorrupt(f"{path} is damaged: {str(error)[:200]}")
         case _:
             return JournalError(f"{path}: {error}; nothing was remembered")

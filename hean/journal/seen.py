@@ -22,13 +22,12 @@ class Seen:
 
     def add(self, name: str) -> None:
         """Remember an ID."""
-        for place in self._places(name):
-            self._bits[place >> 3] |= 1 << (place & 7)
+        number, bits = hash(name), self._bits
+        for place in (number % _BITS, (number >> 32) % _BITS):
+            bits[place >> 3] |= 1 << (place & 7)
 
     def may_hold(self, name: str) -> bool:
         """Whether it was added; False is sure."""
-        return all(self._bits[place >> 3] >> (place & 7) & 1 for place in self._places(name))
-
-    def _places(self, name: str) -> tuple[int, int]:
-        number = hash(name)
-        return number % _BITS, (number >> 32) % _BITS
+        number, bits = hash(name), self._bits
+        one, two = number % _BITS, (number >> 32) % _BITS
+        return bool(bits[one >> 3] >> (one & 7) & bits[two >> 3] >> (two & 7) & 1)

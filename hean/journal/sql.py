@@ -24,11 +24,15 @@ from hean.journal.entries import (
     StoredRecord,
 )
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 # "hean" in ASCII: tells our file from any other program's database.
 APPLICATION_ID: Final = 0x6865616E
 # Rows read under one hold of the lock: a long trace must not keep a commit waiting.
 PAGE_ROWS: Final = 500
+
+# Beside the tables: what is on its way into them, as `intake.py` writes it.
+INTAKE: Final = "CREATE TABLE IF NOT EXISTS intake(seq INTEGER PRIMARY KEY, batch TEXT NOT NULL)"
+SET_VERSION: Final = f"PRAGMA user_version = {SCHEMA_VERSION}"
 
 SCHEMA: Final = (
     "CREATE TABLE meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL)",
@@ -55,8 +59,9 @@ SCHEMA: Final = (
     verb TEXT NOT NULL, args TEXT NOT NULL, state TEXT NOT NULL, answer TEXT NOT NULL)""",
     "CREATE INDEX commands_waiting ON commands(id) WHERE state = 'waiting'",
     "INSERT INTO meta VALUES('epoch', 0)",
+    INTAKE,
     f"PRAGMA application_id = {APPLICATION_ID}",
-    f"PRAGMA user_version = {SCHEMA_VERSION}",
+    SET_VERSION,
 )
 
 
@@ -152,6 +157,10 @@ PUT_POSITION: Final = (
     + " ON CONFLICT(category, symbol, position_idx) DO UPDATE SET body = excluded.body"
 )
 PUT_MARK: Final = "INSERT INTO marks VALUES(?, ?) ON CONFLICT(name) DO UPDATE SET value = excluded.value"
+PUT_INTAKE: Final = "INSERT INTO intake(batch) VALUES(?)"
+TAKE_INTAKE: Final = "SELECT batch FROM intake ORDER BY seq"
+DROP_INTAKE: Final = "DELETE FROM intake"
+ANY_INTAKE: Final = "SELECT EXISTS (SELECT 1 FROM intake)"
 ANSWER: Final = "UPDATE commands SET state = ?, answer = ? WHERE id = ?"
 
 ORDER_VALUES: Final = attrgetter(*names_of(OrderEntry))
@@ -159,3 +168,53 @@ EXECUTION_VALUES: Final = attrgetter(*names_of(ExecutionEntry))
 PARKED_VALUES: Final = attrgetter(*names_of(ParkedEntry))
 KEY_VALUES: Final = attrgetter(*names_of(ExecutionKey))
 POSITION_VALUES: Final = attrgetter(*names_of(PositionEntry))
+
+BESIDE: Final = frozenset({MARK, COMMAND, PENDING, EPOCH, POSITIONS})
+"""Reading of these need not wait for what is noted: that never touches them."""
+
+
+def _noted(entry: type[attrs.AttrsInstance], path: str) -> str:
+    """The parts of an entry that stands at that path of a noted batch, as its columns."""
+    return ", ".join(f"json_extract({path}[{place}]') AS {name}" for place, name in enumerate(names_of(entry)))
+
+
+def _columns(entry: type[attrs.AttrsInstance]) -> str:
+    return ", ".join(names_of(entry))
+
+
+# For a viewer: the tables as they will be once what is noted is in them, under their own names. Whatever the router
+# folds meanwhile leaves the intake in the same transaction, so every statement sees it once.
+NOTED_VIEWS: Final = (
+    f"""CREATE TEMP VIEW records AS
+    SELECT n AS rowid, {_columns(StoredRecord)} FROM main.records
+    UNION ALL
+    SELECT n AS rowid, n, at_ms, epoch, kind, order_link_id, correlation_id, body, x'' AS hash FROM (
+        SELECT (SELECT ifnull(max(n), 0) FROM main.records) + row_number() OVER (ORDER BY seq, key) AS n,
+            json_extract(batch, '$[0]') AS at_ms, json_extract(batch, '$[1]') AS epoch,
+            json_extract(value, '$[0]') AS kind, json_extract(value, '$[1]') AS body,
+            json_extract(value, '$[2]') AS order_link_id, json_extract(value, '$[3]') AS correlation_id
+        FROM main.intake, json_each(batch, '$[2]'))""",  # noqa: S608 - names of our own classes
+    f"""CREATE TEMP VIEW noted_orders AS
+    SELECT max(seq) AS seq, {_noted(OrderEntry, "batch, '$[3]")}
+    FROM main.intake WHERE json_type(batch, '$[3]') = 'array' GROUP BY json_extract(batch, '$[3][0]')""",  # noqa: S608
+    f"""CREATE TEMP VIEW orders AS
+    SELECT rowid AS rowid, {_columns(OrderEntry)} FROM main.orders
+    WHERE order_link_id NOT IN (SELECT order_link_id FROM noted_orders)
+    UNION ALL
+    SELECT ifnull((SELECT rowid FROM main.orders AS known WHERE known.order_link_id = noted.order_link_id),
+        (SELECT ifnull(max(rowid), 0) FROM main.orders) + seq) AS rowid, {_columns(OrderEntry)}
+    FROM noted_orders AS noted""",  # noqa: S608
+    f"""CREATE TEMP VIEW executions AS
+    SELECT rowid AS rowid, {_columns(ExecutionEntry)} FROM main.executions
+    UNION ALL
+    SELECT (SELECT ifnull(max(rowid), 0) FROM main.executions) + row_number() OVER (ORDER BY seq_noted, key) AS rowid,
+        {_columns(ExecutionEntry)} FROM (
+        SELECT intake.seq AS seq_noted, key, {_noted(ExecutionEntry, "value, '$")}
+        FROM main.intake, json_each(batch, '$[4]')) AS noted
+    WHERE NOT EXISTS (SELECT 1 FROM main.executions AS known WHERE known.category = noted.category
+        AND known.symbol = noted.symbol AND known.exec_id = noted.exec_id)""",  # noqa: S608
+    f"""CREATE TEMP VIEW parked AS
+    SELECT rowid AS rowid, {_columns(ParkedEntry)} FROM main.parked
+    WHERE NOT EXISTS (SELECT 1 FROM main.intake, json_each(batch, '$[5]') WHERE json_extract(value, '$[0]') = category
+        AND json_extract(value, '$[1]') = symbol AND json_extract(value, '$[2]') = exec_id)""",  # noqa: S608
+)

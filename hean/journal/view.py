@@ -52,11 +52,12 @@ class JournalView:
         self.path = path
         self._connection = connection
         self._lock = threading.Lock()
+        self._looks_behind = False
 
     @staticmethod
     def read(path: Path) -> JournalView:
         """
-        Open a journal for reading alone.
+        Open a journal for reading alone; what was noted before is there, whether its router runs, hangs or died.
 
         Raises:
             JournalError: there is none, or it cannot be read. Nothing has changed.
@@ -68,7 +69,21 @@ class JournalView:
         except JournalError:
             connection.close()
             raise
-        return JournalView(connection, str(path))
+        view = JournalView(connection, str(path))
+        try:
+            view._look_behind()
+        except BaseException:
+            view.close()
+            raise
+        return view
+
+    def _look_behind(self) -> None:
+        """Read what was noted as if the tables had it: a router that was killed does not come to fold it."""
+        if int(self._rows(sql.VERSION)[0][0]) < sql.SCHEMA_VERSION or not self._rows(sql.ANY_INTAKE)[0][0]:
+            return
+        for statement in sql.NOTED_VIEWS:
+            self._rows(statement)
+        self._looks_behind = True
 
     def __enter__(self) -> Self:
         return self
@@ -270,6 +285,9 @@ class JournalView:
         head = GENESIS
         # A missing record shows at its successor, whose own hash covers both.
         for expected_n, row in enumerate(self.records(), start=1):
+            if self._looks_behind and not row.hash:
+                # Noted and not in the chain yet.
+                break
             head = link(head, (row.n, row.at_ms, row.epoch, row.kind, row.order_link_id, row.correlation_id, row.body))
             if row.hash != head:
                 return expected_n

@@ -6,22 +6,28 @@ import contextlib
 import os
 import sqlite3
 from collections import deque
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, Final
 
 from hean.errors import JournalError
-from hean.journal import file, sql
+from hean.journal import file, intake, sql
 from hean.journal.entries import Batch, Committed, ExecutionKey, OrderEntry, ParkedEntry
 from hean.journal.seen import Seen
 from hean.journal.view import GENESIS, JournalView, link
 
+NOTED_MAX: Final = 10_000
+"""Batches that may be on their way into the tables; one more waits until they are there."""
+
 
 class _Waiting:
-    """A batch in the queue, and what became of it."""
+    """A batch in the queue, the epoch of its records, and what became of it."""
 
-    __slots__ = ("batch", "committed", "error", "rows")
+    __slots__ = ("batch", "committed", "epoch", "error", "rows")
 
-    def __init__(self, batch: Batch) -> None:
+    def __init__(self, batch: Batch, epoch: int) -> None:
         self.batch = batch
+        self.epoch = epoch
         self.rows: tuple[int, ...] = ()
         self.committed: Committed | None = None
         self.error: Exception | None = None
@@ -44,6 +50,13 @@ class Journal(JournalView):
         # No fewer than are parked: one more costs a statement, one less would lose an execution.
         self._parked: set[ExecutionKey] = set()
         self._closed = False
+        # Batches that are not in the tables yet, and how many records they hold.
+        self._noted: list[_Waiting] = []
+        self._noted_records = 0
+        # Whether the file may hold others: an interrupt came while one was written.
+        self._unsure = False
+        self.when_noted: Callable[[], object] = lambda: None
+        """Called, by the thread that notes, when something is noted while nothing was; must not use the journal."""
         # Number and hash of the newest record; None where the file must be asked.
         self._head: tuple[int, bytes] | None = None
 
@@ -111,7 +124,7 @@ class Journal(JournalView):
             JournalCorrupt: the file is damaged. Nothing was remembered.
             JournalError: anything else that sqlite refused, or the journal is closed. Nothing was remembered.
         """
-        waiting = _Waiting(batch)
+        waiting = _Waiting(batch, self._epoch)
         self._queue.append(waiting)
         with self._lock:
             # Whoever gets the lock first commits for all who queued meanwhile: under load one transaction serves many.
@@ -121,6 +134,65 @@ class Journal(JournalView):
             raise waiting.error
         assert waiting.committed is not None, "whoever holds the lock commits all that is queued"
         return waiting.committed
+
+    def note(self, batch: Batch) -> Committed:
+        """
+        Remember a batch as `commit` does, with one statement; the tables take it over at the next commit or `fold`.
+
+        Nobody who reads sees a difference: whatever is read here is taken over first. A batch that holds more than
+        records, an order and executions is committed.
+
+        Returns:
+            the numbers of its records in their order; which executions are new is seen when the tables take it over.
+
+        Raises:
+            JournalError: as `commit`. Nothing was remembered.
+        """
+        text = intake.text_of(batch, self._epoch) if self.notes(batch) else None
+        if text is None:
+            return self.commit(batch)
+        with self._lock:
+            self._refuse_fork()
+            # Before it is committed: whoever finds it nowhere else looks into the file.
+            if batch.order is not None:
+                self._seen.add(batch.order.order_link_id)
+            head = self._head = self._head or self._read_head()
+            waiting = _Waiting(batch, self._epoch)
+            try:
+                self._connection.execute(sql.PUT_INTAKE, (text,))
+            except file.REFUSALS as error:
+                raise file.typed(error, self.path) from error
+            except BaseException:
+                self._unsure = True
+                raise
+            first = not self._noted
+            self._noted.append(waiting)
+            start = head[0] + self._noted_records + 1
+            self._noted_records += len(batch.records)
+        if first:
+            self.when_noted()
+        return Committed(rows=tuple(range(start, start + len(batch.records))))
+
+    def notes(self, batch: Batch) -> bool:
+        """Whether `note` would not commit it: it holds what one row can, and not too much is on its way."""
+        beside = batch.parked or batch.positions or batch.marks or batch.answers
+        return not beside and not self._unsure and len(self._noted) < NOTED_MAX
+
+    def fold(self) -> None:
+        """
+        Let the tables take over what was noted.
+
+        Raises:
+            JournalError: as `commit`. What was noted stays noted.
+        """
+        with self._lock:
+            if self._noted or self._unsure:
+                self._commit_group([])
+
+    def _rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        if (self._noted or self._unsure) and statement not in sql.BESIDE:
+            self.fold()
+        return super()._rows(statement, *values)
 
     def _commit_queued(self, own: _Waiting) -> None:
         group = [self._queue.popleft() for _ in range(len(self._queue))]
@@ -145,20 +217,41 @@ class Journal(JournalView):
         try:
             self._connection.execute(sql.BEGIN)
             head = self._head = self._head or self._read_head()
-            head = self._write_records(group, *head)
+            noted = self._take_noted()
+            head = self._write_records([*noted, *group], *head)
+            self._write_noted(noted)
             done = [Committed(rows=each.rows, new_executions=self._write_entries(each.batch)) for each in group]
             self._connection.execute(sql.COMMIT)
             self._head = head
+            self._noted, self._noted_records, self._unsure = [], 0, False
         except BaseException as error:
             self._roll_back()
             if isinstance(error, file.REFUSALS):
                 raise file.typed(error, self.path) from error
+            # An interrupt may have come after the commit.
+            self._unsure = True
             raise
         for waiting, committed in zip(group, done, strict=True):
             waiting.committed = committed
+        for waiting in (*noted, *group):
             # In their order: one may park again what the one before it has taken out.
             self._parked.update(map(_key_of, waiting.batch.parked))
             self._parked.difference_update(waiting.batch.unparked)
+
+    def _take_noted(self) -> list[_Waiting]:
+        noted = self._noted
+        if self._unsure:
+            rows = self._connection.execute(sql.TAKE_INTAKE)
+            noted = [_Waiting(*intake.batch_of(text)) for (text,) in rows]
+        if noted:
+            self._connection.execute(sql.DROP_INTAKE)
+        return noted
+
+    def _write_noted(self, noted: list[_Waiting]) -> None:
+        newest = {each.batch.order.order_link_id: each for each in noted if each.batch.order is not None}
+        for each in noted:
+            order = each.batch.order
+            self._write_entries(each.batch, order is None or newest[order.order_link_id] is each)
 
     def begin_epoch(self) -> int:
         """
@@ -197,6 +290,10 @@ class Journal(JournalView):
     def close(self) -> None:
         """Fold the write-ahead log into the file and give the lock back; a second call does nothing."""
         with self._lock:
+            if (self._noted or self._unsure) and not self._closed and self._pid == os.getpid():
+                # Where that fails, the next opening does it.
+                with contextlib.suppress(JournalError):
+                    self._commit_group([])
             if self._lock_fd is not None and self._pid == os.getpid():
                 # Where a viewer stands in the way, the next opening folds it.
                 with contextlib.suppress(sqlite3.Error):
@@ -220,20 +317,30 @@ class Journal(JournalView):
                     self._connection.execute(statement)
                 self._connection.execute(sql.CREATED, (now_ms,))
                 self._connection.execute(sql.COMMIT)
+            if version == 1:
+                self._connection.execute(sql.INTAKE)
+                self._connection.execute(sql.SET_VERSION)
             self._head = self._read_head()
+            self._parked.update(map(_key_of, super().parked()))
+            self._take_over()
             for (order_link_id,) in self._connection.execute(sql.ORDER_LINK_IDS):
                 self._seen.add(order_link_id)
-            self._parked.update(map(_key_of, super().parked()))
         except file.REFUSALS as error:
             self._roll_back()
             raise file.typed(error, self.path) from error
         self.begin_epoch()
 
+    def _take_over(self) -> None:
+        """What the last router noted and did not live to put into the tables."""
+        (self._unsure,) = self._connection.execute(sql.ANY_INTAKE).fetchone()
+        if self._unsure:
+            self._commit_group([])
+
     def _read_head(self) -> tuple[int, bytes]:
         row = self._connection.execute(sql.HEAD).fetchone()
         return (row[0], row[1]) if row else (0, GENESIS)
 
-    def _write_records(self, group: list[_Waiting], n: int, previous: bytes) -> tuple[int, bytes]:
+    def _write_records(self, group: Sequence[_Waiting], n: int, previous: bytes) -> tuple[int, bytes]:
         """Write the records of all batches, each linked to the one before it; the new head."""
         values: list[object] = []
         for waiting in group:
@@ -243,7 +350,7 @@ class Journal(JournalView):
                 about = (
                     n,
                     waiting.batch.at_ms,
-                    self._epoch,
+                    waiting.epoch,
                     record.kind,
                     record.order_link_id,
                     record.correlation_id,
@@ -258,14 +365,15 @@ class Journal(JournalView):
             self._connection.execute(sql.PUT_RECORDS[len(rows) // width - 1], rows)
         return n, previous
 
-    def _write_entries(self, batch: Batch) -> tuple[ExecutionKey, ...]:
+    def _write_entries(self, batch: Batch, newest: bool = True) -> tuple[ExecutionKey, ...]:
+        """Write what a batch holds beside its records; its order only where no later one of the same ID follows."""
         execute = self._connection.execute
         new = tuple(
             ExecutionKey(category=execution.category, symbol=execution.symbol, exec_id=execution.exec_id)
             for execution in batch.executions
             if execute(sql.PUT_EXECUTION, sql.EXECUTION_VALUES(execution)).rowcount
         )
-        if batch.order is not None:
+        if batch.order is not None and newest:
             # Before it is committed: whoever finds it nowhere else looks into the file.
             self._seen.add(batch.order.order_link_id)
             execute(sql.PUT_ORDER, sql.ORDER_VALUES(batch.order))

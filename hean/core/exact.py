@@ -68,7 +68,8 @@ def add(left: Decimal, right: Decimal) -> Decimal:
     Raises:
         ArithmeticError: the sum does not fit 400 digits or is not finite. Nothing has changed.
     """
-    return _finite(_EXACT.add(left, right))
+    total = _EXACT.add(left, right)
+    return total if total.is_finite() else _finite(total)
 
 
 def multiply(left: Decimal, right: Decimal) -> Decimal:

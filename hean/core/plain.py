@@ -49,11 +49,12 @@ def to_plain(value: object) -> object:
     Args:
         value: a frozen value (tagged with its class name), or a tuple, list or dict of plain things.
     """
-    if not attrs.has(type(value)):
+    write = _writer(type(value))
+    if write is None:
         plain: object = _CONVERTER.unstructure(value)
         return plain
     try:
-        return {TAG: type(value).__name__, **_CONVERTER.unstructure(value)}
+        return {TAG: type(value).__name__, **write(value)}
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         # A signal whose fields break their types so badly that they cannot be taken apart: kept as text.
         return {TAG: type(value).__name__, UNFIT: repr(value)}
@@ -102,7 +103,7 @@ def _untagged(kind: Any, data: object) -> object:
 def dumps(value: object) -> str:
     """Write a value as one line of JSON text; fields keep their declared order, so equal values give equal text."""
     # A record's body is plain but for a part here and there: only those parts are taken apart.
-    plain = to_plain(value) if attrs.has(type(value)) else value
+    plain = value if _writer(type(value)) is None else to_plain(value)
     try:
         return orjson.dumps(plain, default=_write_part).decode()
     except TypeError:
@@ -111,9 +112,18 @@ def dumps(value: object) -> str:
 
 
 def _write_part(part: object) -> object:
-    if attrs.has(type(part)) or isinstance(part, Decimal | frozenset):
+    if isinstance(part, Decimal | frozenset) or _writer(type(part)) is not None:
         return to_plain(part)
     return repr(part)
+
+
+def _writer(kind: type) -> Callable[[Any], dict[str, object]] | None:
+    """What writes a value of that class; None where it is no frozen class."""
+    try:
+        return _WRITERS[kind]
+    except KeyError:
+        writer = _CONVERTER.get_unstructure_hook(kind) if attrs.has(kind) else None
+        return _WRITERS.setdefault(kind, writer)
 
 
 @overload
@@ -159,6 +169,39 @@ def _is_optional_plain(kind: object) -> bool:
 
 def _is_optional_decimal(kind: object) -> bool:
     return types.NoneType in get_args(kind) and _members(kind) == (Decimal,)
+
+
+def _fields_writer(kind: type, converter: Converter) -> Callable[[Any], dict[str, object]]:
+    """
+    Make the writer of a frozen class: fields that have no default, then the others, without what equals its default.
+
+    One pass and hardly a call: every fact of every order is written so. A default of None is looked at by identity, as
+    `Decimal` compares itself to whatever is no number by way of the abstract base classes.
+    """
+    parts: list[tuple[str, object, Callable[[Any], object] | None]] = []
+    for field in attrs.fields(attrs.resolve_types(kind)):
+        if field.init:
+            default = field.default.factory() if isinstance(field.default, attrs.Factory) else field.default  # type: ignore[arg-type]
+            hook = converter.get_unstructure_hook(field.type)
+            parts.append((field.name, default, None if hook is identity else hook))
+    parts.sort(key=lambda part: part[1] is not attrs.NOTHING)
+
+    def write(value: Any) -> dict[str, object]:
+        written: dict[str, object] = {}
+        for name, default, hook in parts:
+            part = getattr(value, name)
+            if part is default or (default is not None and default is not attrs.NOTHING and part == default):
+                continue
+            if hook is None:
+                written[name] = part
+            elif hook is _write_decimal and type(part) is Decimal:
+                text = str(part)
+                written[name] = _decimal_text(part) if "E" in text else text
+            else:
+                written[name] = hook(part)
+        return written
+
+    return write
 
 
 def _base_of(kind: Any) -> object:
@@ -259,6 +302,7 @@ def _make_converter() -> Converter:
     converter.register_structure_hook_func(_is_number_or_text, _read_number_or_text)
     # Sorted, so that equal sets give equal text.
     converter.register_unstructure_hook_func(is_frozenset, sorted)
+    converter.register_unstructure_hook_factory(attrs.has, _fields_writer)
     converter.register_unstructure_hook_factory(_is_optional_plain, lambda _: identity)
     converter.register_unstructure_hook_func(_is_optional_decimal, _write_decimal)
     converter.register_unstructure_hook_factory(_is_tagged_union, _tagged_writer)
@@ -267,3 +311,4 @@ def _make_converter() -> Converter:
 
 
 _CONVERTER: Final = _make_converter()
+_WRITERS: Final[dict[type, Callable[[Any], dict[str, object]] | None]] = {}

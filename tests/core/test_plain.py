@@ -16,10 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hean.core import calls, facts, ledger, plain, record
+from hean.core import order as order_machine
 from hean.core import types as core_types
 from hean.core.calls import Call, CancelOrder, Page, QueryTime, Reply, Verdict, VerdictKind
 from hean.core.types import Amend, Category, Denial, DenyReason, Ms, OrderId, OrderLinkId, OrderRow, Side, Signal
 from hean.errors import LocalError
+from tests.core.orders import POLICY, REQUEST, executed
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
 DECIMALS = st.decimals(allow_nan=False, allow_infinity=False, places=8, min_value=-(10**12), max_value=10**12)
@@ -251,3 +253,17 @@ def test_a_value_without_its_tag_reads_where_its_class_is_told() -> None:
     data = {"category": "linear", "symbol": "BTCUSDT", "order_link_id": "l"}
     expected = CancelOrder(category=Category.LINEAR, symbol="BTCUSDT", order_link_id=OrderLinkId("l"))
     assert expected == plain.from_plain(CancelOrder, data)
+
+
+def test_an_order_is_written_as_old_journals_have_it() -> None:
+    sent = order_machine.apply(record.Order.of(REQUEST), facts.Sent(), REQUEST.submitted_ms, POLICY)
+    filled = order_machine.apply(sent.order, executed("e1", "0.4"), Ms(REQUEST.submitted_ms + 5), POLICY)
+    assert plain.dumps(filled.order) == (
+        '{"_":"Order","request":{"order_link_id":"h1-order","correlation_id":"c1","strategy_id":"trend",'
+        '"signal_id":"s1","leg":0,"category":"linear","symbol":"BTCUSDT","side":"Buy","order_type":"Limit","qty":"1",'
+        '"price":"100","time_in_force":"GTC","submitted_ms":1000000},"state":"PARTIAL_FILL","order_id":"o-1",'
+        '"ledger":{"cum_exec_qty":"0.4","cum_value":"40.0","fees":[["USDT","0.1"]],"last_seq":20,"last_exec_ms":20,'
+        '"id_runs":[["e1"]]},"known_qty":"1","known_qty_ms":20,"first_qty":"1","attempts":1,"tries":1,'
+        '"in_flight":true,"last_sent_ms":1000000,"blind_until_ms":1012000,"cleared":false,"placed":true,'
+        '"updated_ms":1000005}'
+    )

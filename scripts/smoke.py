@@ -235,6 +235,7 @@ class Journey:
     price: Decimal = ZERO
     started_ms: int = field(factory=lambda: time.time_ns() // 1_000_000)
     tickets: list[Ticket] = field(factory=list)
+    names: dict[str, str] = field(factory=dict)
     wishes: list[str] = field(factory=list)
     pause: threading.Event = field(factory=threading.Event)
 
@@ -327,21 +328,21 @@ class Journey:
             lambda: self.venue.executions(self.symbol, self.started_ms),
         )
         self.same("positions equal on both sides", lambda: self.size(router), lambda: self.venue.size(self.symbol))
-        names: dict[str, str] = {}
         for event in router.events(0):
             if event.correlation_id in {ticket.correlation_id for ticket in self.tickets}:
                 ids = (event.order_link_id, event.order_id, event.exec_id)
-                names |= {name: event.correlation_id for name in ids if name}
-        named, without = self.log.about(names)
+                self.names |= {name: event.correlation_id for name in ids if name}
+
+    def quiet(self) -> None:
+        """All is said, and nothing of ours runs on."""
+        # The log is written a moment after what it tells of, and all of it by the router's stop.
+        named, without = self.log.about(self.names)
         self.steps.see(
             "every log line of the journey carries its correlation ID",
             "more than 0 lines, 0 without",
             f"{named} lines, {len(without)} without {without[:3] or ''}",
             passed=named > 0 and not without,
         )
-
-    def quiet(self) -> None:
-        """Nothing of ours runs on."""
         left = [thread.name for thread in threading.enumerate() if thread.name.startswith("hean-")]
         self.steps.see("the router stopped: threads left", [], left)
 

@@ -48,10 +48,12 @@ def test_s03_late_fill_ends_the_timeout_and_nothing_else_does(empty: bool, world
 
 def unanswered(world: World, ticket: Ticket) -> list[int]:
     """When executions of that order were asked for, once an absence could have been seen."""
+    # Looked at in this order: whatever was asked about a create came after it.
+    asked = world.exchange.requests()
     sent = [create["time"] for create in world.creates(ticket.order_link_id)]
     return [
         row["time"]
-        for row in world.exchange.requests()
+        for row in asked
         if (row.get("endpoint"), row["orderLinkId"]) == ("execution/list", ticket.order_link_id)
         and row["time"] > sent[0] + VISIBLE_MS
     ]

@@ -23,7 +23,7 @@ from hean.actors.express import Express, SharedGuard
 from hean.actors.external import ExternalActor
 from hean.actors.gateway import GatewayActor
 from hean.actors.handover import Door, Handover, HandoverActor
-from hean.actors.messages import Adopt, Fold, Unowned
+from hean.actors.messages import Adopt, Fold, FoldNoted, Unowned
 from hean.actors.operator import OperatorActor
 from hean.actors.portfolio import PortfolioActor, adopted
 from hean.actors.ports import Ports, Sockets, Wire
@@ -51,6 +51,8 @@ from hean.settings import Settings, Submit
 from hean.setup import Setup
 
 _LOGIN_VALID_MS = 10_000
+# What is noted is in the tables, where viewers see it, after this long; the facts of many orders take one transaction.
+FOLD_MS = 50
 _ACTORS = ("supervisor", "gateway", "stream", "trade", "portfolio", "external", "reconciler")
 
 
@@ -163,6 +165,8 @@ def assemble(
         instruments=setup.instruments,
         offset_ms=lambda: exchange_clock.offset_ms,
     )
+    fold = (FOLD_MS, boxes["supervisor"], FoldNoted(), ("supervisor", "fold"))
+    journal.when_noted = lambda: ports.timers.after(*fold)
     budgets = Budgets(LimitPolicy(pace=settings.gateway.pace))
     guard = SharedGuard(Guard(budgets, breaker_policy(settings), ports.unit))
     express = Express(context, wire, guard, settings.bybit.reply_timeout_s)

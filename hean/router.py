@@ -20,10 +20,11 @@ from typing import Any, Self
 
 import pykka
 
-from hean.actors.boundary import Inbox, Threads, stop_actors
+from hean.actors.boundary import Threads, stop_actors
 from hean.actors.clock import ExchangeClock, SteadyClock, TimerThread
 from hean.actors.commands import DECISION_S, Commands
 from hean.actors.context import Context
+from hean.actors.inbox import Inbox
 from hean.actors.messages import Answered, Ping, ReconcileAsked, Send
 from hean.actors.pool import Pool, Wires
 from hean.actors.ports import Ports

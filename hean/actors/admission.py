@@ -34,7 +34,6 @@ from hean.core.types import (
     DenyReason,
     Event,
     EventType,
-    Instrument,
     Ms,
     OrderLinkId,
     OrderRequest,
@@ -48,6 +47,7 @@ from hean.errors import JournalError
 from hean.journal import Batch, OrderEntry, Record
 
 Word = TypeVar("Word", bound=StrEnum)
+_SENT = Sent()
 
 
 class Admission:
@@ -144,17 +144,18 @@ class Admission:
     def _enter(self, signal: Signal, link_id: OrderLinkId, digest: str, submitted_ms: Ms | None) -> Cell:
         context = self._context
         now_ms = context.now_ms()
-        checked = checks.check(signal, self._instrument(signal), self._gates(signal, submitted_ms), now_ms)
+        key = _key_of(signal)
+        checked = checks.check(signal, context.instruments.get(key), self._gates(key, submitted_ms), now_ms)
         if isinstance(checked, Denial):
             return self.deny(signal, checked, link_id)
         event = self._received(checked)
         unit = context.ports.unit()
         # The first step of the order's machine is taken here: intent, request and state are one transaction.
-        applied = apply(Order.of(checked), Sent(), now_ms, context.policy, unit=unit)
-        sent = Taken(fact=Sent(), applied=applied, unit=unit, extra=(_signal_record(signal, event),))
+        applied = apply(Order.of(checked), _SENT, now_ms, context.policy, unit=unit)
+        sent = Taken(fact=_SENT, applied=applied, unit=unit, extra=(_signal_record(signal, event),))
         batch = batch_of(sent, at_ms=now_ms, digest=digest)
         try:
-            context.journal.commit(batch)
+            context.journal.note(batch)
         except JournalError as error:
             # Without its intent in the journal nothing may be sent; the strategy is told at once.
             context.journal_failed(error)
@@ -169,17 +170,14 @@ class Admission:
             assert isinstance(effect, SendCreate), "the first step of an order wants nothing but its create"
             self._express.offer(create_of(effect, slot))
         context.ports.point(Point.OFFERED)
-        context.to.supervisor.tell(Adopt(order=applied.order, resumed=False))
+        context.to.supervisor.hand(Adopt(order=applied.order, resumed=False))
         context.log((event, *applied.events))
         return cell
 
-    def _instrument(self, signal: Signal) -> Instrument | None:
-        return self._context.instruments.get(_key_of(signal))
-
-    def _gates(self, signal: Signal, submitted_ms: Ms | None) -> Gates:
+    def _gates(self, key: tuple[Category, str], submitted_ms: Ms | None) -> Gates:
         context, gate = self._context, self._context.gate
-        symbol_why = gate.why_frozen(*_key_of(signal))
-        active, conditional = context.registry.active(*_key_of(signal))
+        symbol_why = gate.why_frozen(*key)
+        active, conditional = context.registry.active(*key)
         return Gates(
             stopped=gate.stopped,
             halted=bool(gate.halted_why),
@@ -286,6 +284,8 @@ def _key_of(signal: Signal) -> tuple[Category, str]:
 
 
 def _word(kind: type[Word], value: object, otherwise: Word) -> Word:
+    if isinstance(value, kind):
+        return value
     try:
         return kind(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):

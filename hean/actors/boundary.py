@@ -12,15 +12,15 @@ import itertools
 import queue
 import threading
 import time
+import uuid
 import weakref
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, ClassVar, Final
 
 import pykka
-from pykka._envelope import Envelope
-from pykka.messages import _ActorStop
 
+from hean.actors.inbox import Inbox, Raised
 from hean.actors.ports import Mailbox
 
 WARM: Final = 16
@@ -30,82 +30,9 @@ WARM: Final = 16
 STACK_BYTES: Final = 512 * 1024
 
 
-class Inbox:
-    """A mailbox for a thread: flat in the number of actors, and owned by whoever made it."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self._queue: queue.SimpleQueue[Envelope[Any]] = queue.SimpleQueue()
-        # Looked at and not taken, or given back: before all of the queue.
-        self._ahead: deque[Envelope[Any]] = deque()
-
-    def tell(self, message: object) -> None:
-        self._queue.put(Envelope(message))
-
-    def depth(self) -> int:
-        return len(self._ahead) + self._queue.qsize()
-
-    def next_of(self, wanted: Callable[[object], bool], wait_s: float = 0.0) -> object | None:
-        if not self._ahead:
-            try:
-                self._ahead.append(self._queue.get(wait_s > 0, wait_s))
-            except queue.Empty:
-                return None
-        envelope = self._ahead[0]
-        if envelope.reply_to is not None or not wanted(envelope.message):
-            return None
-        self._ahead.popleft()
-        message: object = envelope.message
-        return message
-
-    def give_back(self, messages: Sequence[object]) -> None:
-        self._ahead.extendleft(Envelope(message) for message in reversed(messages))
-
-    def ask(self, message: object, timeout_s: float) -> object:
-        """The actor's answer, or None at the time-out; only from outside or downward, upward it deadlocks."""
-        future: pykka.ThreadingFuture[object] = pykka.ThreadingFuture()
-        self._queue.put(Envelope(message, reply_to=future))
-        try:
-            return future.get(timeout=timeout_s)
-        except pykka.Timeout:
-            return None
-
-    def receive(self, timeout_s: float) -> object:
-        """The next message, or None at the time-out; for a mailbox that no actor reads."""
-        try:
-            return self._queue.get(timeout=timeout_s).message
-        except queue.Empty:
-            return None
-
-    # pykka's side.
-
-    def put(self, envelope: Envelope[Any], /) -> None:
-        self._queue.put(envelope)
-
-    def get(self) -> Envelope[Any]:
-        return self._ahead.popleft() if self._ahead else self._queue.get()
-
-    def empty(self) -> bool:
-        return not self._ahead and self._queue.empty()
-
-    def leftover(self) -> list[object]:
-        """Take out all messages that were not handled. A word to stop stays: an actor that hangs must still find it."""
-        messages: list[object] = []
-        stops: list[Envelope[Any]] = []
-        while True:
-            try:
-                envelope = self._ahead.popleft() if self._ahead else self._queue.get_nowait()
-            except queue.Empty:
-                break
-            if isinstance(envelope.message, _ActorStop):
-                stops.append(envelope)
-                continue
-            messages.append(envelope.message)
-            if envelope.reply_to is not None:
-                envelope.reply_to.set(None)
-        for envelope in stops:
-            self._queue.put(envelope)
-        return messages
+# An actor's URN must be no other's in this process; pykka's own are random.
+_PROCESS: Final = uuid.uuid4()
+_NUMBERS: Final = itertools.count(1)
 
 
 class Boundary(pykka.ThreadingActor):
@@ -118,14 +45,32 @@ class Boundary(pykka.ThreadingActor):
 
     use_daemon_thread: ClassVar[bool] = True
 
+    lent: ClassVar[tuple[type, ...]] = ()
+    """Messages that the thread which brings them may handle: what they lead to waits for no other actor."""
+
+    hurried: ClassVar[tuple[type, ...]] = ()
+    """Messages that somebody waits for: they go before those that were told patiently."""
+
     def __init__(self, mailbox: Mailbox) -> None:
-        super().__init__()
-        self.mailbox = mailbox
+        # As pykka's own, but for an inbox that would be thrown away, and a URN whose making asks the system for chance:
+        # both cost an order more than its first step.
+        self.actor_urn = f"urn:hean:{_PROCESS}:{next(_NUMBERS)}"
         self.actor_inbox = mailbox  # type: ignore[assignment]
-        # The ref made by pykka's __init__ points at the inbox that was replaced.
+        self.actor_stopped = threading.Event()
         self._actor_ref = pykka.ActorRef(self)
+        self.mailbox = mailbox
+
+    def rests(self) -> bool:
+        """Whether it has nothing to do at its start: then it needs no thread before somebody needs it."""
+        return False
+
+    def end(self) -> None:
+        self._stop()
 
     def on_receive(self, message: Any) -> Any:
+        if isinstance(message, Raised):
+            self.crashed(message.message, message.error)
+            return None
         try:
             return self.handle(message)
         except BaseException as error:  # noqa: BLE001 - a BaseException here would stop the host's actors
@@ -201,8 +146,21 @@ class Threads:
         started = actor(mailbox, *args, **kwargs)
         pykka.ActorRegistry.register(started.actor_ref)
         name = f"hean-{actor.__name__}-{next(self._numbers)}"
-        self._worker().take(name, started._actor_loop)  # noqa: SLF001
+        loop = started._actor_loop  # noqa: SLF001
+        if isinstance(started, Boundary) and started.lent:
+            mailbox.lend(started)
+            if started.rests():
+                mailbox.rest(partial(self._begin, mailbox, name, loop))
+                return started.actor_ref
+        self._worker().take(name, loop)
         return started.actor_ref
+
+    def _begin(self, mailbox: Inbox, name: str, loop: Callable[[], None]) -> None:
+        def enter() -> None:
+            mailbox.enter()
+            loop()
+
+        self._worker().take(name, enter)
 
     def prepare(self) -> None:
         """Have as many threads ready as may wait."""

@@ -6,6 +6,7 @@ No actor ever waits for a reader or runs user code. Whoever is too slow loses th
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -30,7 +31,11 @@ class Bus:
     ) -> None:
         self._now_ms = now_ms
         self._failed = failed
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._waiting = 0
+        # Rung where an event comes that a handler wants: its thread sleeps through all others.
+        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._events: deque[Event] = deque(maxlen=bound)
         self._next = 0
         self._closed = False
@@ -39,13 +44,16 @@ class Bus:
 
     def publish(self, events: Iterable[Event]) -> None:
         """Append events; never waits for a reader."""
-        with self._changed:
-            before = self._next
+        with self._lock:
+            wanted = False
             for event in events:
                 self._events.append(event)
                 self._next += 1
-            if self._next != before:
+                wanted = wanted or event.type in self._handlers
+            if self._waiting:
                 self._changed.notify_all()
+        if wanted:
+            self._bell.put(None)
 
     def read(self, timeout_s: float | None) -> Iterator[Event]:
         """Events since the router's start, oldest first; ends after `timeout_s` without one, or at the stop."""
@@ -66,6 +74,7 @@ class Bus:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+        self._bell.put(None)
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout_s)
 
@@ -73,7 +82,11 @@ class Bus:
         """Events with their numbers, from `cursor` on."""
         while True:
             with self._changed:
-                self._changed.wait_for(lambda at=cursor: self._next > at or self._closed, timeout_s)  # type: ignore[misc]
+                self._waiting += 1
+                try:
+                    self._changed.wait_for(lambda at=cursor: self._next > at or self._closed, timeout_s)  # type: ignore[misc]
+                finally:
+                    self._waiting -= 1
                 if self._next <= cursor:
                     return
                 oldest = self._next - len(self._events)
@@ -94,11 +107,18 @@ class Bus:
         )
 
     def _call(self, cursor: int) -> None:
-        for number, event in self._read(cursor, None):
-            for since, handler in tuple(self._handlers.get(event.type, ())):
-                if number < since:
-                    continue
-                try:
-                    handler(event)
-                except BaseException as error:  # noqa: BLE001 - user code must not end the thread of all callbacks
-                    self._failed(event.type, error)
+        while True:
+            # Looked at first: what was published before the end is handled.
+            closed = self._closed
+            for number, event in self._read(cursor, 0):
+                cursor = number + 1
+                for since, handler in tuple(self._handlers.get(event.type, ())):
+                    if number < since:
+                        continue
+                    try:
+                        handler(event)
+                    except BaseException as error:  # noqa: BLE001 - user code must not end the thread of all callbacks
+                        self._failed(event.type, error)
+            if closed:
+                return
+            self._bell.get()

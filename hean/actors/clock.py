@@ -84,15 +84,26 @@ class ExchangeClock:
         return self.offset_ms, self.uncertainty_ms or 0
 
 
+TICK_NS = 25_000_000
+IDLE_NS = 3_600_000_000_000
+
+
 class TimerThread:
     """
     Tells messages when they are due.
 
     One daemon thread, one heap. A replaced or cancelled timer stays in the heap until its time and is then skipped.
+
+    While timers come the thread looks every `TICK_NS`, and is not woken for one that is due after its next look:
+    whoever starts a timer has better things to do than to wake threads.
     """
 
     def __init__(self) -> None:
-        self._wake = threading.Condition()
+        self._lock = threading.Lock()
+        self._wake = threading.Condition(self._lock)
+        # When the thread looks next; whether a timer came since it looked last.
+        self._look_ns = 0
+        self._stirred = False
         self._due: list[tuple[int, int, tuple[str, ...]]] = []
         self._armed: dict[tuple[str, ...], tuple[int, Mailbox, object]] = {}
         self._numbers = itertools.count()
@@ -102,15 +113,16 @@ class TimerThread:
 
     def after(self, delay_ms: int, mailbox: Mailbox, message: object, key: tuple[str, ...]) -> None:
         due_ns = time.monotonic_ns() + max(delay_ms, 0) * 1_000_000
-        with self._wake:
+        with self._lock:
             number = next(self._numbers)
             self._armed[key] = (number, mailbox, message)
             heapq.heappush(self._due, (due_ns, number, key))
-            if self._due[0][1] == number:
+            self._stirred = True
+            if due_ns < self._look_ns:
                 self._wake.notify()
 
     def cancel(self, key: tuple[str, ...]) -> None:
-        with self._wake:
+        with self._lock:
             self._armed.pop(key, None)
 
     def pending(self) -> int:
@@ -126,12 +138,21 @@ class TimerThread:
             self._wake.notify()
         self._thread.join(timeout_s)
 
+    def _await_look(self) -> None:
+        now_ns = time.monotonic_ns()
+        self._look_ns = self._due[0][0] if self._due else now_ns + IDLE_NS
+        if self._stirred:
+            self._look_ns = min(self._look_ns, now_ns + TICK_NS)
+        self._stirred = False
+        self._wake.wait((self._look_ns - now_ns) / 1e9)
+        # Busy from here to the next look: what comes meanwhile is found by it.
+        self._look_ns = 0
+
     def _run(self) -> None:
         while True:
             with self._wake:
                 while not self._stopping and (not self._due or self._due[0][0] > time.monotonic_ns()):
-                    wait_s = (self._due[0][0] - time.monotonic_ns()) / 1e9 if self._due else None
-                    self._wake.wait(wait_s)
+                    self._await_look()
                 if self._stopping:
                     return
                 _, number, key = heapq.heappop(self._due)

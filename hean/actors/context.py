@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from attrs import define, field, frozen
 
 from hean.actors.bus import Bus
-from hean.actors.messages import PayOwed
+from hean.actors.messages import FoldNoted, PayOwed
 from hean.actors.ports import Mailbox, Ports
 from hean.actors.registry import Registry
 from hean.core import plain
@@ -167,12 +167,14 @@ class Context:
     shown: dict[tuple[Category, str, int], PositionRow] = field(factory=dict)
     sessions: dict[str, Session] = field(factory=dict)
     offset_ms: Callable[[], int] = lambda: 0
-    _owed: deque[Batch] = field(factory=deque, init=False)
+    _owed: deque[tuple[Callable[[Batch], object], Batch]] = field(factory=deque, init=False)
+    now_ms: Callable[[], Ms] = field(init=False)
+    """Our clock."""
     _owing: threading.Lock = field(factory=threading.Lock, init=False)
     _pay_ms: Ms = field(default=Ms(0), init=False)
 
-    def now_ms(self) -> Ms:
-        return self.ports.clock.now_ms()
+    def __attrs_post_init__(self) -> None:
+        self.now_ms = self.ports.clock.now_ms
 
     def announce(
         self, *events: Event, records: tuple[Record, ...] = (), marks: Mapping[str, str] | None = None
@@ -193,8 +195,15 @@ class Context:
         Where the journal fails everything is halted, and the batch is written before the next that can be. Facts of an
         order do not come this way: what of them is not remembered is not applied.
         """
+        self._owe(self.journal.commit, batch)
+
+    def remember_soon(self, batch: Batch) -> None:
+        """Journal as `remember` does, where nobody outside looks for it at once."""
+        self._owe(self.journal.note, batch)
+
+    def _owe(self, how: Callable[[Batch], object], batch: Batch) -> None:
         with self._owing:
-            self._owed.append(batch)
+            self._owed.append((how, batch))
             self._pay()
             if len(self._owed) > MAX_OWED:
                 self._owed.popleft()
@@ -213,12 +222,21 @@ class Context:
             return
         try:
             while self._owed:
-                self.journal.commit(self._owed[0])
+                how, batch = self._owed[0]
+                how(batch)
                 self._owed.popleft()
         except JournalError as error:
             self._pay_ms = Ms(now_ms + JOURNAL_RETRY_MS)
             self.journal_failed(error)
             self.ports.timers.after(JOURNAL_RETRY_MS, self.to.supervisor, PayOwed(), ("supervisor", "owed"))
+
+    def fold(self) -> None:
+        """Let the journal's tables take over what was noted; tried again where it fails, never raises."""
+        try:
+            self.journal.fold()
+        except JournalError as error:
+            self.journal_failed(error)
+            self.ports.timers.after(JOURNAL_RETRY_MS, self.to.supervisor, FoldNoted(), ("supervisor", "fold"))
 
     def journal_failed(self, error: JournalError, **details: object) -> None:
         """Stop everything: what is sent could not be remembered."""

@@ -11,15 +11,16 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
 from attrs import frozen
 
 from hean.actors.context import Context
 from hean.actors.messages import Answered, Send
-from hean.actors.ports import Point, Wire
+from hean.actors.ports import Mailbox, Point, Wire
 from hean.actors.registry import Registry
 from hean.bybit.retcodes import TIMESTAMP_REFUSED, Channel
-from hean.core.calls import Group, Phase, Reply, Verdict, VerdictKind, category_of, group_of
+from hean.core.calls import CreateOrder, Group, Phase, Reply, Verdict, VerdictKind, category_of, group_of
 from hean.core.guard import Guard, Wish
 from hean.core.types import Category, Ms
 
@@ -29,6 +30,15 @@ class Performed:
     """To the gateway: a call is over, and there is something to do about it."""
 
     reply: Reply
+
+
+@frozen(kw_only=True)
+class Nudge:
+    """To the gateway: orders whose create was accepted have waited for their first row."""
+
+
+ROW_WAIT_MS: Final = 50
+"""How long an accepted create waits for the order's first row; the stream brings it in a few."""
 
 
 class SharedGuard:
@@ -54,12 +64,12 @@ class SharedGuard:
         with self._lock:
             return self._guard.acquire(group, category, now_ms, over_http=over_http)
 
-    def admits(self, group: Group, category: Category, now_ms: Ms) -> bool:
-        """Take the budget of a call that goes over no HTTP, if nothing stands against it."""
+    def admits(self, group: Group, category: Category, now_ms: Ms, *, over_http: bool) -> bool:
+        """Take a call's budget, if nothing stands against it."""
         with self._lock:
             if self._guard.refuses(group):
                 return False
-            return self._guard.acquire(group, category, now_ms, over_http=False) == 0
+            return self._guard.acquire(group, category, now_ms, over_http=over_http) == 0
 
     def learn(self, ask: Callable[[Guard], tuple[Wish, ...]]) -> bool:
         """Tell the guard something; whether anything is wished now."""
@@ -90,7 +100,7 @@ class Express:
     The gateway's direct line: a call that need not wait for anything is sent by the thread that has it.
 
     Nothing is weakened by leaving the gateway out: budgets and breakers are the same, a call that would have to wait
-    goes the usual way, and only a channel that does not wait for its reply is used.
+    goes the usual way, and no thread here waits for a reply.
 
     Args:
         context: the router's shared things.
@@ -104,16 +114,19 @@ class Express:
         self._wire = wire
         self._guard = guard
         self.timeout_s = timeout_s
+        self._patient: list[Mailbox] = []
+        self._lock = threading.Lock()
         self.crowded = False
         """Calls wait in the gateway: whoever comes now waits behind them. Set by the gateway."""
 
     def offer(self, message: Send) -> None:
         """Send now if nothing stands against it, else queue it at the gateway."""
-        call = message.call
+        call, wire = message.call, self._wire
+        over_http = wire.over_http(call)
         if (
             self.crowded
-            or self._wire.over_http(call)
-            or not self._guard.admits(group_of(call), category_of(call), self._context.now_ms())
+            or (over_http and not wire.room(call))
+            or not self._guard.admits(group_of(call), category_of(call), self._context.now_ms(), over_http=over_http)
         ):
             self._context.to.gateway.tell(message)
             return
@@ -134,7 +147,11 @@ class Express:
             ports.point(Point.ANSWERED)
             # First: whoever acts on the answer finds the budgets as it left them.
             concerns_gateway = self._learn(reply)
-            message.answer_to.tell(Answered(tag=message.tag, reply=reply))
+            answered = Answered(tag=message.tag, reply=reply)
+            if isinstance(reply.call, CreateOrder) and reply.verdict.kind is VerdictKind.ACCEPTED:
+                self._tell_patiently(message.answer_to, answered)
+            else:
+                message.answer_to.tell(answered)
             if concerns_gateway:
                 context.to.gateway.tell(Performed(reply=reply))
 
@@ -146,6 +163,28 @@ class Express:
             # How far it got nobody can say, so nothing is claimed.
             verdict = Verdict(kind=VerdictKind.UNKNOWN, phase=Phase.SENDING, ret_msg=f"sending failed: {error!r}")
             answer(Reply(call=message.call, verdict=verdict, received_ms=now_ms))
+
+    def nudge(self) -> None:
+        """End the patience of every order that waits for its first row."""
+        with self._lock:
+            patient, self._patient = self._patient, []
+        for mailbox in patient:
+            mailbox.nudge()
+
+    def _tell_patiently(self, mailbox: Mailbox, answered: Answered) -> None:
+        """
+        Tell an order that its create was accepted, to be read together with its first row.
+
+        It proves nothing that the row does not prove better, and a transaction of its own would keep the row, and the
+        fill behind it, from being read.
+        """
+        mailbox.tell_patiently(answered)
+        with self._lock:
+            first = not self._patient
+            self._patient.append(mailbox)
+        if first:
+            to = self._context.to.gateway
+            self._context.ports.timers.after(ROW_WAIT_MS, to, Nudge(), ("gateway", "nudge"))
 
     def _learn(self, reply: Reply) -> bool:
         """Log a reply, and let the guard learn from it; whether the gateway must do something about it."""

@@ -15,7 +15,7 @@ from attrs import frozen
 from hean.actors.boundary import Boundary
 from hean.actors.clock import ExchangeClock
 from hean.actors.context import Context
-from hean.actors.express import Express, Performed, SharedGuard
+from hean.actors.express import Express, Nudge, Performed, SharedGuard
 from hean.actors.messages import Answered, Ping, Send, SpreadHalt, Withdraw
 from hean.actors.pool import not_sent
 from hean.actors.ports import Wire
@@ -117,6 +117,8 @@ class GatewayActor(Boundary):
                 self._withdraw(message)
             case Pump():
                 pass
+            case Nudge():
+                self._express.nudge()
             case BreakerDue():
                 self._learn(lambda guard, now_ms: guard.take(message.name, ProbeDue(), now_ms))
             case Probed():

@@ -238,6 +238,11 @@ class SpreadHalt:
 
 
 @frozen(kw_only=True)
+class FoldNoted:
+    """To the supervisor: the journal's tables may take over what was noted."""
+
+
+@frozen(kw_only=True)
 class PayOwed:
     """To the supervisor: journal what was announced while the journal failed."""
 

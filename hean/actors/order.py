@@ -29,7 +29,6 @@ from hean.actors.scribe import Taken, batch_of
 from hean.core import lookup, plain, replies
 from hean.core.calls import AmendOrder, Call, CancelOrder, CreateOrder, Page, Reply, VerdictKind
 from hean.core.facts import (
-    Accepted,
     Account,
     AmendAsked,
     CancelAsked,
@@ -67,11 +66,9 @@ LINGER_STEP_MS = 100
 
 # Facts that one transaction carries at most: those behind wait no longer than these take.
 TOGETHER = 8
-# How long an accepted reply waits for the order's first row: it proves nothing that the row does not prove better, and
-# a transaction of its own would keep the row, and the fill behind it, from being read.
-ROW_WAIT_S = 0.005
 # Effects after which the next fact may be taken in before they are performed: none of them sends anything.
 _QUIET = (Account, ConfirmPosition, StartTimer, Decide)
+_TIMERS = tuple(Timer)
 
 
 class OrderActor(Boundary):
@@ -86,6 +83,10 @@ class OrderActor(Boundary):
         first: messages to handle before the mailbox's, left by a predecessor that crashed.
     """
 
+    # What the streams bring; it leads to the journal, to messages, and to nothing that is waited for.
+    lent = (Answered, Shown, Executed, Settled)
+    hurried = (Executed,)
+
     def __init__(self, mailbox: Any, slot: Slot, order: Order, context: Context, first: tuple[object, ...]) -> None:
         super().__init__(mailbox)
         self._slot = slot
@@ -93,6 +94,9 @@ class OrderActor(Boundary):
         self._context = context
         self._first = first
         self._lookup: lookup.Lookup | None = None
+
+    def rests(self) -> bool:
+        return not self._first and self._order.order_id is None
 
     def on_start(self) -> None:
         if self._order.order_id is not None:
@@ -149,7 +153,7 @@ class OrderActor(Boundary):
             taken = self._gather(fact, extra, now_ms, gathered)
             # A freeze whose cause comes again is told twice; a cause whose freeze a kill took would trade on.
             self._freeze(taken)
-            context.journal.commit(batch_of(*taken, at_ms=now_ms, digest=self._slot.cell.digest))
+            context.journal.note(batch_of(*taken, at_ms=now_ms, digest=self._slot.cell.digest))
         except BaseException:
             # Nothing was remembered: they are handled after the one that is reported now.
             self.mailbox.give_back(gathered)
@@ -175,10 +179,11 @@ class OrderActor(Boundary):
         return taken[0].applied
 
     def _freeze(self, taken: list[Taken]) -> None:
-        request = self._order.request
-        for effect in (effect for each in taken for effect in each.applied.effects):
-            if isinstance(effect, FreezeSymbol):
-                freeze(self._context, request.category, request.symbol, effect.why)
+        for each in taken:
+            for effect in each.applied.effects:
+                if isinstance(effect, FreezeSymbol):
+                    request = self._order.request
+                    freeze(self._context, request.category, request.symbol, effect.why)
 
     def _gather(self, fact: Fact, extra: tuple[Record, ...], now_ms: Ms, gathered: list[object]) -> list[Taken]:
         """
@@ -204,10 +209,10 @@ class OrderActor(Boundary):
             context.ports.point(Point.APPLIED)
             taken.append(Taken(fact=fact, applied=applied, unit=unit, extra=extra))
             order = applied.order
-            quiet = all(isinstance(effect, _QUIET) for effect in applied.effects)
-            joins = partial(_joins, order)
-            wait_s = ROW_WAIT_S if isinstance(fact, Accepted) and order.view is None else 0.0
-            message = self.mailbox.next_of(joins, wait_s) if quiet and len(taken) < TOGETHER else None
+            for effect in applied.effects:
+                if not isinstance(effect, _QUIET):
+                    return taken
+            message = self.mailbox.next_of(partial(_joins, order)) if len(taken) < TOGETHER else None
             if message is None:
                 return taken
             gathered.append(message)
@@ -217,7 +222,7 @@ class OrderActor(Boundary):
         link_id, to = self._slot.order_link_id, self._context.to
         if after is OrderState.CLOSED and before is not OrderState.CLOSED:
             # Nothing is open that a look-up or another try could answer: neither shall wake it.
-            for timer in Timer:
+            for timer in _TIMERS:
                 self._context.ports.timers.cancel((link_id, timer))
             # Together with others that linger: one waking of the timers for all of a tenth of a second.
             self._after(LINGER_MS + -now_ms % LINGER_STEP_MS, Retire(order_link_id=link_id), "linger", to.supervisor)

@@ -21,6 +21,7 @@ class Client(Protocol):
 
 
 _Job = tuple[Call, float, Callable[[Reply], None]]
+"""A call, when its time is over by the monotonic clock in seconds, and who hears its answer."""
 
 
 class Pool:
@@ -57,7 +58,7 @@ class Pool:
     def perform(self, call: Call, timeout_s: float, answer: Callable[[Reply], None]) -> None:
         with self._lock:
             self._in_flight += 1
-        self._jobs.put((call, timeout_s, answer))
+        self._jobs.put((call, time.monotonic() + timeout_s, answer))
 
     def hang_up(self) -> None:
         self._generation += 1
@@ -78,9 +79,14 @@ class Pool:
                 if generation != self._generation:
                     client.close()
                     client, generation = make_client(), self._generation
-                call, timeout_s, answer = job
-                stopped = self._closing
-                reply = not_sent(call, "the router stopped") if stopped else client.perform(call, timeout_s=timeout_s)
+                call, due_s, answer = job
+                # Two threads may have found the last room at once: the one that waited has no more time for that.
+                left_s = due_s - time.monotonic()
+                if self._closing or left_s <= 0:
+                    why = "the router stopped" if self._closing else "no sender was free within its time"
+                    reply = not_sent(call, why)
+                else:
+                    reply = client.perform(call, timeout_s=left_s)
                 with self._lock:
                     self._in_flight -= 1
                 answer(reply)

@@ -46,6 +46,7 @@ class PortfolioActor(KeptActor):
     """
 
     name = "portfolio"
+    lent = (Fold, Confirm, PositionsSeen)
 
     def __init__(self, mailbox: Any, context: Context, books: dict[Key, PositionBook]) -> None:
         super().__init__(mailbox, context)
@@ -112,7 +113,7 @@ class PortfolioActor(KeptActor):
             records = tuple(record_of(event) for event in events)
             unparked = (execution_key(cause.execution),) if cause.parked else ()
             # The execution is in the journal already, and a restart folds it again: the events tell of it.
-            context.remember(Batch(at_ms=context.now_ms(), records=records, unparked=unparked))
+            context.remember_soon(Batch(at_ms=context.now_ms(), records=records, unparked=unparked))
             context.tell_world(events)
 
     def _changed(self, key: Key, changes: tuple[Change, ...], cause: Fold) -> tuple[Event, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import pykka
 from attrs import frozen
@@ -37,14 +37,20 @@ class Mailbox(Told, Protocol):
     def leftover(self) -> list[object]:
         """Take out all messages that no actor handled."""
 
-    def next_of(self, wanted: Callable[[object], bool], wait_s: float = 0.0) -> object | None:
-        """
-        Take out the next message if it is wanted and nobody waits for its answer, else None; for its actor alone.
+    def tell_patiently(self, message: object) -> None:
+        """Queue a message that need not be handled before the next one comes, or before a nudge."""
 
-        Args:
-            wanted: says which.
-            wait_s: how long an empty mailbox is waited for.
-        """
+    def hand(self, message: object) -> None:
+        """Queue a message, and handle it at once where its actor lends it and is at rest; may wait for the disk."""
+
+    def end(self) -> bool:
+        """End its actor at once, if that is at rest and has no thread; whether that was done."""
+
+    def nudge(self) -> None:
+        """What was told patiently has waited long enough."""
+
+    def next_of(self, wanted: Callable[[object], bool]) -> object | None:
+        """Take out the next message if it is wanted and nobody waits for its answer, else None; for its actor alone."""
 
     def give_back(self, messages: Sequence[object]) -> None:
         """Put messages that `next_of` gave to where they were, in their order."""
@@ -129,8 +135,8 @@ class Point(StrEnum):
     FOLDED = "folded"  # an execution is in its position, nobody has seen it
 
 
-def _nothing(_: Point) -> None:
-    """Production: a point is passed."""
+# Production: a point is passed, at the price of a look into an empty set.
+_nothing: Final[Callable[[Point], object]] = frozenset[Point]().__contains__
 
 
 @frozen(kw_only=True)
@@ -147,4 +153,4 @@ class Ports:
     timers: Timers
     spawner: Spawner
     unit: Callable[[], float]
-    point: Callable[[Point], None] = _nothing
+    point: Callable[[Point], object] = _nothing

@@ -23,13 +23,14 @@ class Cell:
     event finds the snapshot, and whoever has waited for the snapshot finds the events.
     """
 
-    __slots__ = ("__weakref__", "_changed", "_released", "_snapshot", "_told", "digest")
+    __slots__ = ("__weakref__", "_changed", "_released", "_snapshot", "_told", "_waiting", "digest")
 
     def __init__(self, snapshot: OrderSnapshot, digest: str) -> None:
         self.digest = digest
         self._snapshot = snapshot
         self._told = snapshot
         self._released = False
+        self._waiting = 0
         self._changed = threading.Condition()
 
     @property
@@ -42,14 +43,20 @@ class Cell:
 
     def wake(self) -> None:
         """Let go who waits for what the snapshot now is."""
-        with self._changed:
-            self._told = self._snapshot
-            self._changed.notify_all()
+        self._told = self._snapshot
+        # Who comes to wait after this look finds what was told.
+        if self._waiting:
+            with self._changed:
+                self._changed.notify_all()
 
     def wait(self, enough: Callable[[OrderSnapshot], bool], timeout_s: float | None) -> OrderSnapshot:
         """The first snapshot that is enough, or the newest at the time-out or at the release."""
         with self._changed:
-            self._changed.wait_for(lambda: self._released or self._is_told(enough), timeout_s)
+            self._waiting += 1
+            try:
+                self._changed.wait_for(lambda: self._released or self._is_told(enough), timeout_s)
+            finally:
+                self._waiting -= 1
             return self._snapshot
 
     def _is_told(self, enough: Callable[[OrderSnapshot], bool]) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from hean.actors.inbox import Carrier
 from hean.actors.ports import Told
 from hean.actors.stream import Received
 from hean.actors.trade import TradeEntry, told
-from hean.bybit.codec import parse_frame
+from hean.bybit.codec import Executions, parse_frame
 from hean.bybit.endpoints import Door
 from hean.bybit.stream import Socket
 from hean.bybit.trade import parse_reply
@@ -39,12 +40,26 @@ class PrivateSockets:
 
     def open(self, generation: int, mailbox: Told) -> Socket:
         """Begin to connect; everything that happens is told to `mailbox` with `generation`."""
+        carrier = Carrier()
+
+        def opened(number: int) -> None:
+            carrier.settle()
+            mailbox.tell(Opened(generation=number))
+
+        def received(number: int, raw: bytes) -> None:
+            frame = parse_frame(self._scrub(raw))
+            mailbox.tell(Received(generation=number, frame=frame))
+            if isinstance(frame, Executions):
+                # A strategy waits for these; everything else is handled once all that came is read.
+                carrier.deliver()
+
         socket = Socket(
             door=Door.PRIVATE,
             url=self._url,
             connection_id=generation,
-            on_open=lambda number: mailbox.tell(Opened(generation=number)),
-            on_frame=lambda number, raw: mailbox.tell(Received(generation=number, frame=parse_frame(self._scrub(raw)))),
+            on_open=opened,
+            on_frame=received,
+            on_pause=lambda _: carrier.deliver(),
             on_closed=lambda number, why: mailbox.tell(Closed(generation=number, why=why)),
             on_error=lambda _, error: self._failed(error),
             connect_timeout_s=self._connect_timeout_s,
@@ -81,11 +96,18 @@ class TradeSockets:
 
     def open(self, generation: int, mailbox: Told) -> Socket:
         """Begin to connect; replies go to their calls, the rest is told to `mailbox` with `generation`."""
+        carrier = Carrier()
+
+        def opened(number: int) -> None:
+            carrier.settle()
+            mailbox.tell(Opened(generation=number))
+
         socket = Socket(
             door=Door.TRADE,
             url=self._url,
             connection_id=generation,
-            on_open=lambda number: mailbox.tell(Opened(generation=number)),
+            on_open=opened,
+            on_pause=lambda _: carrier.deliver(),
             on_frame=lambda number, raw: told(self._entry, mailbox, number, parse_reply(self._scrub(raw))),
             on_closed=lambda number, why: mailbox.tell(Closed(generation=number, why=why)),
             on_error=lambda _, error: self._failed(error),

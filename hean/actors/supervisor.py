@@ -14,6 +14,7 @@ from hean.actors.messages import (
     Bound,
     Crashed,
     Fold,
+    FoldNoted,
     LookAgain,
     PayOwed,
     Ping,
@@ -60,6 +61,7 @@ class SupervisorActor(KeptActor):
     """Owns the slots' actors. The journal is where it finds what it needs to rebuild one."""
 
     name = "supervisor"
+    lent = (Adopt,)
 
     def __init__(self, mailbox: Any, context: Context) -> None:
         super().__init__(mailbox, context)
@@ -94,6 +96,8 @@ class SupervisorActor(KeptActor):
                 self._spread(message)
             case PayOwed():
                 self._context.pay()
+            case FoldNoted():
+                self._context.fold()
             case Ping():
                 return True
             case _:
@@ -206,7 +210,8 @@ class SupervisorActor(KeptActor):
             return
         slot.retire()
         self._context.registry.forget(slot)
-        stop_actors([ref], STOP_S)
+        if not slot.mailbox.end():
+            stop_actors([ref], STOP_S)
         leftover = slot.mailbox.leftover()
         for message in leftover:
             self._deliver(link_id, message)

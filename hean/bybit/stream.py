@@ -45,6 +45,7 @@ class Socket:
         connection_id: names this attempt, so that a frame of an earlier one can be told apart.
         on_open: the handshake is done; frames can be sent.
         on_frame: one whole message, as it came.
+        on_pause: all that came was told; the reader is about to wait for more, or has read its last.
         on_closed: the connection is over, or never came, and why.
         on_error: a callback raised this.
         connect_timeout_s: bound of connecting and of each step of the handshake.
@@ -61,6 +62,7 @@ class Socket:
         on_frame: Callable[[int, bytes], object],
         on_closed: Callable[[int, str], object],
         on_error: Callable[[int, BaseException], object],
+        on_pause: Callable[[int], object] = lambda _: None,
         connect_timeout_s: float = 5.0,
         send_timeout_s: float = 5.0,
     ) -> None:
@@ -71,6 +73,7 @@ class Socket:
         self._on_frame = on_frame
         self._on_closed = on_closed
         self._on_error = on_error
+        self._on_pause = on_pause
         self._connect_timeout_s = connect_timeout_s
         self._send_timeout_s = send_timeout_s
         # Guards `_tcp` and `_why`: closing from another thread must find the socket, however early it comes.
@@ -135,6 +138,7 @@ class Socket:
             tcp, self._tcp = self._tcp, None
         if tcp is not None:
             tcp.close()
+        self._tell(self._on_pause)
         self._tell(self._on_closed, why)
 
     def _connect(self) -> Any:
@@ -157,7 +161,7 @@ class Socket:
             tcp = self._hold(context.wrap_socket(tcp, server_hostname=host))
         ws: Any = websocket.WebSocket(enable_multithread=True, skip_utf8_validation=True)
         _bound(ws.frame_buffer)
-        _read_ahead(ws.frame_buffer)
+        _read_ahead(ws.frame_buffer, lambda: self._tell(self._on_pause))
         # A redirect could lead anywhere: none is followed. A socket that is given is not proxied, whatever the
         # environment says.
         ws.connect(url, socket=tcp, timeout=left_s(), redirect_limit=0, suppress_origin=True)
@@ -226,17 +230,18 @@ def _bound(buffer: Any) -> None:
     buffer.recv_length = recv_length
 
 
-def _read_ahead(buffer: Any) -> None:
+def _read_ahead(buffer: Any, before: Callable[[], object]) -> None:
     """
     Take all that came with one call of the system, where the library makes one for each part of a frame.
 
-    Each call lets other threads run before this one gets its turn back.
+    Each call lets other threads run before this one gets its turn back; `before` comes before each.
     """
     read, ahead = buffer.recv, b""
 
     def recv(size: int) -> bytes:
         nonlocal ahead
         if not ahead:
+            before()
             ahead = read(CHUNK_BYTES)
         taken, ahead = ahead[:size], ahead[size:]
         return taken

@@ -33,7 +33,19 @@ class Box:
     def leftover(self) -> list[object]:
         return []
 
-    def next_of(self, wanted: Any, wait_s: float = 0.0) -> object | None:
+    def hand(self, message: object) -> None:
+        self.tell(message)
+
+    def end(self) -> bool:
+        return False
+
+    def tell_patiently(self, message: object) -> None:
+        self.tell(message)
+
+    def nudge(self) -> None:
+        """What waits here wakes nobody."""
+
+    def next_of(self, wanted: Any) -> object | None:
         return self.told.pop(0) if self.told and wanted(self.told[0]) else None
 
     def give_back(self, messages: Any) -> None:

@@ -10,7 +10,7 @@ from attrs import evolve
 
 from hean.actors.boundary import Inbox
 from hean.actors.messages import Answered, Bound, Confirm, Crashed, Fold, Ping, Send
-from hean.actors.order import ROW_WAIT_S, TOGETHER, OrderActor
+from hean.actors.order import TOGETHER, OrderActor
 from hean.actors.ports import Point
 from hean.actors.registry import Cell, Slot
 from hean.actors.scribe import parked_entry
@@ -31,15 +31,15 @@ class Commits:
     def __init__(self, stage: Stage) -> None:
         self.batches: list[Batch] = []
         self.error: BaseException | None = None
-        journal, commit = stage.context.journal, stage.context.journal.commit
+        journal, note = stage.context.journal, stage.context.journal.note
 
         def noted(batch: Batch) -> Any:
             if self.error is not None:
                 raise self.error
             self.batches.append(batch)
-            return commit(batch)
+            return note(batch)
 
-        journal.commit = noted  # type: ignore[method-assign]
+        journal.note = noted  # type: ignore[method-assign]
 
     @property
     def facts(self) -> list[int]:
@@ -99,21 +99,11 @@ def accepted() -> Answered:
     return Answered(tag="create:1", reply=reply)
 
 
-def test_an_accepted_reply_waits_for_its_row_and_is_one_transaction_with_it(staged: Staged) -> None:
-    waited: list[float] = []
-
-    def next_of(wanted: Any, wait_s: float = 0.0) -> object | None:
-        waited.append(wait_s)
-        if wait_s:
-            # The row and the fill come while it waits.
-            staged.inbox.tell(shown(OrderStatus.FILLED, "1"))
-            staged.inbox.tell(executed("e1", "1"))
-        return Inbox.next_of(staged.inbox, wanted, wait_s)
-
-    staged.inbox.next_of = next_of  # type: ignore[method-assign]
-    staged.inbox.tell(accepted())
+def test_an_accepted_reply_that_is_told_patiently_is_one_transaction_with_its_row(staged: Staged) -> None:
+    staged.inbox.tell_patiently(accepted())
+    staged.inbox.tell(shown(OrderStatus.FILLED, "1"))
+    staged.inbox.tell(executed("e1", "1"))
     staged.handle_next()
-    assert [ROW_WAIT_S, 0, 0] == waited
     assert OrderState.FILLED is staged.state
     [batch] = staged.commits.batches
     assert ["reply", "fact", "fact", "fact"] == [record.kind for record in batch.records]

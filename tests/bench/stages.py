@@ -10,6 +10,7 @@ without. A stage whose callable has another name by now is told, and left out.
 from __future__ import annotations
 
 import functools
+import socket
 import statistics
 import tempfile
 import threading
@@ -18,7 +19,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import websocket
 from attrs import evolve, frozen
 
 from hean import Router
@@ -103,14 +103,14 @@ def trace_hean(tracer: Tracer) -> None:
     wrap(admission, "apply", "apply")
     wrap(admission, "batch_of", "batch")
     wrap(admission, "Slot", "slot")
-    wrap(Journal, "commit", "commit")
+    wrap(Journal, "note", "note")
     wrap(Bus, "publish", "publish")
     wrap(express.Express, "offer", "offer")
     wrap(express.SharedGuard, "admits", "budget")
     wrap(trade, "request_frame", "encode")
     wrap(Socket, "send", "send")
     wrap(order.OrderActor, "__init__", "new actor")
-    wrap(websocket.WebSocket, "recv_frame", "read")
+    wrap(socket.socket, "recv", "read")
     wrap(sockets, "parse_frame", "parse")
     wrap(sockets, "parse_reply", "parse reply")
     wrap(stream, "route", lambda _, frame: f"route {type(frame).__name__}")
@@ -155,7 +155,7 @@ SIGNAL = (
     ended("submit", "apply", says="first step of the machine"),
     began("submit", "batch", says="signal record to JSON"),
     ended("submit", "batch", says="record and order to JSON"),
-    ended("submit", "commit", says="journal commit"),
+    ended("submit", "note", says="into the journal"),
     began("submit", "publish", says="snapshot, cell, inbox, registry"),
     ended("submit", "publish", says="publish (and whoever it wakes)"),
     ended("submit", "offer", "budget", says="budget and breaker"),
@@ -172,10 +172,10 @@ FILL = (
     ended("parse", says="parse"),
     began("route Executions", says="to the route"),
     ended("route Executions", says="route, tell"),
-    began("handle", says="the order's thread wakes, what it has before the fill"),
+    began("handle", says="the order has its turn"),
     ended("handle", "apply", says="step of the machine, ledger (of all that came together, the last)"),
     ended("handle", "batch", says="records to JSON"),
-    ended("handle", "commit", says="journal commit"),
+    ended("handle", "note", says="into the journal"),
     began("handle", "publish", says="snapshot, registry, log queued"),
     ended("handle", "publish", says="publish"),
     Mark(HANDLER, False, "= the callbacks' thread wakes, the handler runs"),

@@ -33,11 +33,25 @@ class SimJournal(Journal):
     fails: Callable[[], bool]
 
     def commit(self, batch: Batch) -> Committed:
+        return self._watched(super().commit, batch)
+
+    def note(self, batch: Batch) -> Committed:
+        if not self.notes(batch):
+            return self.commit(batch)
+        return self._watched(super().note, batch)
+
+    def fold(self) -> None:
+        self.process.require_alive()
+        if self.fails():
+            raise JournalFull("no space is left; what was noted stays noted")
+        super().fold()
+
+    def _watched(self, remember: Callable[[Batch], Committed], batch: Batch) -> Committed:
         self.process.require_alive()
         if self.fails():
             raise JournalFull("no space is left; nothing was remembered")
         self.watcher.before_commit(batch)
-        committed = super().commit(batch)
+        committed = remember(batch)
         self.watcher.after_commit(batch, committed)
         return committed
 

@@ -123,7 +123,20 @@ class SimMailbox:
         self._queue = deque(stops)
         return [envelope.message for envelope in others]
 
-    def next_of(self, wanted: Callable[[object], bool], wait_s: float = 0.0) -> object | None:
+    def tell_patiently(self, message: object) -> None:
+        # How long patience lasts is chance, here as there.
+        self.tell(message)
+
+    def hand(self, message: object) -> None:
+        self.tell(message)
+
+    def end(self) -> bool:
+        return False
+
+    def nudge(self) -> None:
+        self._process.kernel.stir(self)
+
+    def next_of(self, wanted: Callable[[object], bool]) -> object | None:
         # How much has queued when an actor looks is chance; what has is handled alone as often as together.
         envelope = self._queue[0] if self._queue and self._process.kernel.toss() else None
         if envelope is None or envelope.reply_to is not None or not wanted(envelope.message):

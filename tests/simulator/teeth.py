@@ -97,12 +97,12 @@ TEETH: tuple[Tooth, ...] = (
         name="bytes_before_intent",
         what="the create leaves before its intent is in the journal",
         path="hean/actors/admission.py",
-        old="        try:\n            context.journal.commit(batch)\n        except JournalError as error:\n"
+        old="        try:\n            context.journal.note(batch)\n        except JournalError as error:\n"
         "            # Without its intent",
         new="        early = Slot(link_id, context.ports.spawner.mailbox('early'), Cell(applied.order.snapshot(), digest))\n"
         "        for effect in applied.effects:\n"
         "            self._express.offer(create_of(effect, early))  # type: ignore[arg-type]\n"
-        "        try:\n            context.journal.commit(batch)\n        except JournalError as error:\n"
+        "        try:\n            context.journal.note(batch)\n        except JournalError as error:\n"
         "            # Without its intent",
     ),
     Tooth(

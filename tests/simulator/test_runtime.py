@@ -331,8 +331,9 @@ def test_simulated_mailbox_offers_all_that_productions_does() -> None:
     def offered(kind: type) -> set[str]:
         return {name for name in dir(kind) if not name.startswith("_")}
 
-    # `receive` blocks a thread that is no actor's; here the world's own loop does what such a thread would.
-    assert {"receive"} >= offered(Inbox) - offered(SimMailbox)
+    # `receive` blocks a thread that is no actor's; here the world's own loop does what such a thread would. The others
+    # say which thread handles a message, and here there is one.
+    assert {"receive", "carry", "enter", "lend", "rest"} >= offered(Inbox) - offered(SimMailbox)
 
 
 # One thread alone.

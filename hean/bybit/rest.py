@@ -1,38 +1,38 @@
 """
 Calls over HTTP: one call in, exactly one `Reply` out, and never an exception.
 
-One client per thread: a `requests.Session` is not shared. Nothing is retried, redirected, proxied or remembered here;
-what to do about a reply is decided by who asked.
+One client per thread: its connection is not shared. Nothing is retried, redirected, proxied or remembered here, and
+nothing is taken from the environment; what to do about a reply is decided by who asked. Queries go the same way as
+orders: two ways to ask would be two places to get the phase and the deadline right.
 
-Source: Bybit V5 docs, guide (REST conventions), rate-limit.
+Source: Bybit V5 docs, guide (REST conventions), rate-limit; RFC 3986, section 3.4 (what a query string may hold).
 """
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
-from http.cookiejar import DefaultCookiePolicy
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
-import requests
 from attrs import evolve
 
 from hean.bybit.answers import SECRET_MAX_CHARS, TEXT_MAX_CHARS, Answer, judge
-from hean.bybit.auth import Credentials, request_headers
-from hean.bybit.codec import CodecError, dump_body, query
+from hean.bybit.auth import Credentials, sign_request
+from hean.bybit.codec import dump_body, query
 from hean.bybit.endpoints import Door, Endpoints, checked_url, path_of
 from hean.bybit.retcodes import Channel, classify, local_bug
-from hean.bybit.wire import Wire, WireAdapter
+from hean.bybit.wire import Connection, Wire
 from hean.core.calls import Call, Group, Reply, group_of
 from hean.core.types import Ms
 
-BODY_MAX_BYTES: Final = 16 * 1024 * 1024
-"""A page of a thousand instruments is about 1.5 MB; whatever is ten times that is no answer."""
 _MSG_MAX_CHARS: Final = 500
 _IDLE_MAX_S: Final = 25.0
 """A connection idle for longer is not used again: the other side may be closing it just then, and a create would end
 in an unknown outcome for no reason."""
+_ODD: Final = re.compile(r"%(?![0-9A-Fa-f]{2})|[^!$%&'()*+,\-./0-9:;=?@A-Z_a-z~]")
+"""What may not stand in a query string as it is; a cursor is the exchange's own text and could hold anything."""
 
 
 class RestClient:
@@ -68,7 +68,13 @@ class RestClient:
         self._sent_ms: Ms | None = None
         self._used_s = time.monotonic()
         self._wire = Wire(self._note_sent)
-        self._session = self._new_session()
+        # The address is checked again before each connect.
+        self._connection = Connection(lambda: checked_url(Door.REST, self._rest_url), self._wire)
+        # Uncompressed, so that the bound on an answer bounds what is read.
+        self._common = (
+            f"HTTP/1.1\r\nHost: {_host(self._rest_url)}\r\nUser-Agent: hean\r\n"
+            "Accept: application/json\r\nAccept-Encoding: identity\r\n"
+        )
 
     def perform(self, call: Call, *, timeout_s: float | None = None, deadline_ms: Ms | None = None) -> Reply:
         """
@@ -86,78 +92,54 @@ class RestClient:
             bound_s = min(bound_s, (deadline_ms - self._local_clock()) / 1000)
         self._wire.begin(bound_s)
         try:
-            prepared = self._prepare(call)
+            request, request_text = self._written(call, group)
         except Exception as error:  # noqa: BLE001 a call that cannot be written down must not cost the pool its thread
             return self._reply(call, Answer(verdict=local_bug(f"{type(error).__name__}: {error}")), "")
-        request_text = f"{prepared.method} {prepared.path_url} {_text(prepared.body)}".rstrip()
         try:
-            answer = self._ask(call, prepared)
+            answer = self._ask(call, request)
         except Exception as error:  # noqa: BLE001 whatever a socket or a library raises, the phase says what it proves
-            self._session.close()
             msg = f"{type(error).__name__}: {error}"
             answer = Answer(verdict=classify(channel=Channel.REST, group=group, phase=self._wire.phase, ret_msg=msg))
         return self._reply(call, answer, request_text)
 
     def close(self) -> None:
         """Close the connection; the next call opens another."""
-        self._session.close()
+        self._connection.close()
 
-    def _new_session(self) -> requests.Session:
-        session = requests.Session()
-        # Neither proxies nor credentials from the environment, no cookies, no headers of fashion.
-        session.trust_env = False
-        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        session.adapters.clear()
-        session.mount(f"{urlsplit(self._rest_url).scheme}://", WireAdapter(self._wire))
-        return session
-
-    def _prepare(self, call: Call) -> requests.PreparedRequest:
+    def _written(self, call: Call, group: Group) -> tuple[bytes, str]:
+        """The request as it goes on the wire, and as it is kept."""
         method, path = path_of(call)
-        # Uncompressed, so that the bound on an answer bounds what is read.
-        headers = {"User-Agent": "hean", "Accept": "application/json", "Accept-Encoding": "identity"}
         if method == "POST":
-            body = dump_body(call)
-            headers["Content-Type"] = "application/json"
-            prepared = requests.Request(method, self._rest_url + path, data=body.encode()).prepare()
-            payload = body
+            payload = dump_body(call)
+            body = payload.encode()
+            text = f"POST {path} {payload}"
+            frame = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         else:
-            path, text = query(call)
-            url = f"{self._rest_url}{path}?{text}" if text else self._rest_url + path
-            prepared = requests.Request(method, url).prepare()
-            # Signed as prepared: the library may have quoted a character anew.
-            payload = urlsplit(prepared.url or "").query
-        if group_of(call) is not Group.PUBLIC:
-            headers |= request_headers(
-                self._credentials,
-                timestamp_ms=self._clock(),
-                recv_window_ms=self._recv_window_ms,
-                payload=payload,
-            )
-        prepared.headers.update(headers)
-        return prepared
+            path, parts = query(call)
+            payload = _ODD.sub(lambda odd: quote(odd[0], safe=""), parts)
+            body = b""
+            path = f"{path}?{payload}" if payload else path
+            text = f"GET {path}"
+            frame = "\r\n"
+        signed = "" if group is Group.PUBLIC else self._signed(payload)
+        return f"{method} {path} {self._common}{signed}{frame}".encode("ascii") + body, text
 
-    def _ask(self, call: Call, prepared: requests.PreparedRequest) -> Answer:
-        left_s = self._wire.left_s()
-        now_s = time.monotonic()
-        if now_s - self._used_s > _IDLE_MAX_S:
-            self._session.close()
-        self._used_s = now_s
-        with self._session.send(
-            prepared, timeout=left_s, stream=True, allow_redirects=False, verify=True, proxies={}
-        ) as response:
-            raw = self._read(response)
+    def _signed(self, payload: str) -> str:
+        timestamp_ms = self._clock()
+        sign = sign_request(
+            self._credentials, timestamp_ms=timestamp_ms, recv_window_ms=self._recv_window_ms, payload=payload
+        )
+        return (
+            f"X-BAPI-API-KEY: {self._credentials.api_key}\r\nX-BAPI-RECV-WINDOW: {self._recv_window_ms}\r\n"
+            f"X-BAPI-TIMESTAMP: {timestamp_ms}\r\nX-BAPI-SIGN: {sign}\r\n"
+        )
+
+    def _ask(self, call: Call, request: bytes) -> Answer:
+        if time.monotonic() - self._used_s > _IDLE_MAX_S:
+            self._connection.close()
+        http = self._connection.ask(request)
         self._used_s = time.monotonic()
-        return judge(call, response.status_code, response.headers.items(), raw)
-
-    def _read(self, response: requests.Response) -> bytes:
-        parts: list[bytes] = []
-        size = 0
-        for part in response.iter_content(65536):
-            size += len(part)
-            if size > BODY_MAX_BYTES:
-                raise CodecError(f"answer of more than {BODY_MAX_BYTES} bytes")
-            parts.append(part)
-        return self._credentials.scrub(b"".join(parts))
+        return judge(call, http.status, http.headers.items(), self._credentials.scrub(http.body))
 
     def _keep(self, text: str, bound: int = TEXT_MAX_CHARS) -> str:
         # Redacting megabytes takes seconds, so the text is cut first; the margin keeps a secret at the cut whole.
@@ -167,9 +149,13 @@ class RestClient:
         self._sent_ms = Ms(self._local_clock())
 
     def _reply(self, call: Call, answer: Answer, request_text: str) -> Reply:
+        verdict = answer.verdict
+        ret_msg = self._keep(verdict.ret_msg, _MSG_MAX_CHARS)
+        if ret_msg != verdict.ret_msg:
+            verdict = evolve(verdict, ret_msg=ret_msg)
         return Reply(
             call=call,
-            verdict=evolve(answer.verdict, ret_msg=self._keep(answer.verdict.ret_msg, _MSG_MAX_CHARS)),
+            verdict=verdict,
             result=answer.result,
             budget=answer.budget,
             sent_ms=self._sent_ms,
@@ -181,5 +167,7 @@ class RestClient:
         )
 
 
-def _text(raw: bytes | str | None) -> str:
-    return raw.decode(errors="replace") if isinstance(raw, bytes) else raw or ""
+def _host(url: str) -> str:
+    """The Host header of a checked address: its port only where it is not the scheme's own."""
+    parts = urlsplit(url)
+    return parts.netloc.removesuffix(":443" if parts.scheme == "https" else ":80")

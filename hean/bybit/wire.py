@@ -1,34 +1,33 @@
 """
-An HTTP transport for `requests` that knows how far each request got, and that no server can hold beyond a deadline.
+One HTTP connection that knows how far each request got, and that no server can hold beyond a deadline.
 
-The exceptions of `requests` do not say whether a byte left: a reset on a kept-alive connection looks like a refused
-one. So the connection itself notes it. And its read time-out is per `recv`, which a dribbling server resets with every
-byte, so every send and every recv gets only what is left of the whole call's time. Nothing is ever sent twice here.
+Libraries do not say whether a byte left: their reset on a kept-alive connection looks like a refused one. So the
+connection itself notes it. And their time-outs are per `recv`, which a dribbling server resets with every byte, so
+the socket never blocks and each wait for it gets only what is left of the whole call's time. Nothing is ever sent
+twice here.
+
+`requests` is not used to send: an order would pass several times as many functions of it, and of what it stands on,
+as of all the rest of its way. What is left of it is the bundle of authorities, which both wires trust.
 """
 
 from __future__ import annotations
 
-import http.client
-import io
+import select
 import socket
+import ssl
+import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
+from urllib.parse import urlsplit
 
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import NewConnectionError
-from urllib3.poolmanager import PoolManager
-from urllib3.util.retry import Retry
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
+from hean.bybit.http1 import AnswerReader, HttpAnswer
 from hean.core.calls import Phase
 
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer, WriteableBuffer
-
-NEVER_AGAIN: Final = Retry(total=False, connect=False, read=False, redirect=False, status=False, other=False)
-"""False, not 0: the first error comes up as it is. A hidden second attempt could place an order twice."""
+RECEIVE_BYTES: Final = 64 * 1024
+"""Read at once; more than most answers."""
 
 
 class DeadlinePassed(TimeoutError):
@@ -106,89 +105,131 @@ def open_tcp(host: str, port: int, left_s: Callable[[], float]) -> socket.socket
     raise error or OSError(f"{host} has no address")
 
 
-class _DeadlineReader(io.RawIOBase):
-    """A socket's bytes, each recv bounded by what is left of the call's time."""
+class Connection:
+    """
+    One kept-alive connection, opened when a request needs it; one request at a time, from one thread.
 
-    def __init__(self, raw: io.RawIOBase, sock: socket.socket, wire: Wire) -> None:
-        self._raw, self._sock, self._wire = raw, sock, wire
+    Args:
+        url: scheme, host and port; asked before each connect.
+        wire: notes how far each request got, and bounds it.
+        ca_file: the authorities that a server's certificate must lead to.
+    """
 
-    def readable(self) -> bool:
-        return True
+    def __init__(self, url: Callable[[], str], wire: Wire, *, ca_file: str = DEFAULT_CA_BUNDLE_PATH) -> None:
+        self._url = url
+        self._wire = wire
+        self._ca_file = ca_file
+        # Reading the authorities takes longer than a handshake, so it is done once.
+        self._tls: ssl.SSLContext | None = None
+        self._sock: socket.socket | None = None
 
-    def readinto(self, buffer: WriteableBuffer) -> int | None:
-        self._sock.settimeout(self._wire.left_s())
-        count: int | None = self._raw.readinto(buffer)
-        return count
+    def ask(self, request: bytes) -> HttpAnswer:
+        """
+        Send one whole request and read its answer.
+
+        Raises:
+            DeadlinePassed: the call's time is over.
+            OSError: the connection failed, or ended before the answer did.
+            CodecError: what came is no HTTP/1.1 answer, or one beyond a bound.
+
+            Whichever it is, the connection is closed, and the wire's phase says how far the request got.
+        """
+        try:
+            sock = self._sock
+            if sock is None or _is_over(sock):
+                sock = self._open()
+            self._wire.sending()
+            self._send(sock, request)
+            self._wire.phase = Phase.AFTER_SEND
+            answer = self._receive(sock)
+        except BaseException:
+            # What comes on it later would be read as the answer to the next request.
+            self.close()
+            raise
+        if not answer.keeps:
+            self.close()
+        return answer
 
     def close(self) -> None:
-        if not self.closed:
-            self._raw.close()
-        super().close()
+        """Close; the next request opens another."""
+        sock, self._sock = self._sock, None
+        if sock is not None:
+            sock.close()
+
+    def _open(self) -> socket.socket:
+        self.close()
+        self._wire.left_s()
+        parts = urlsplit(self._url())
+        host, secure = parts.hostname or "", parts.scheme == "https"
+        self._sock = open_tcp(host, parts.port or (443 if secure else 80), self._wire.left_s)
+        if secure:
+            # The socket's time-out is what was left after the connect, and bounds the handshake as a whole.
+            self._sock = self._context().wrap_socket(self._sock, server_hostname=host)
+        self._sock.setblocking(False)
+        return self._sock
+
+    def _context(self) -> ssl.SSLContext:
+        if self._tls is None:
+            # Not the default context, which writes the keys of each session where the environment says.
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            if sys.version_info >= (3, 13):
+                context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
+            context.load_verify_locations(self._ca_file)
+            context.set_alpn_protocols(["http/1.1"])
+            self._tls = context
+        return self._tls
+
+    def _send(self, sock: socket.socket, request: bytes) -> None:
+        rest = memoryview(request)
+        while True:
+            try:
+                sent = sock.send(rest)
+            except (BlockingIOError, ssl.SSLWantWriteError):
+                self._wait(sock, select.POLLOUT)
+            except ssl.SSLWantReadError:
+                self._wait(sock, select.POLLIN)
+            else:
+                rest = rest[sent:]
+                if not rest:
+                    return
+                self._wire.left_s()
+
+    def _receive(self, sock: socket.socket) -> HttpAnswer:
+        reader = AnswerReader()
+        self._wait(sock, select.POLLIN)
+        while True:
+            try:
+                data = sock.recv(RECEIVE_BYTES)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                self._wait(sock, select.POLLIN)
+            except ssl.SSLWantWriteError:
+                self._wait(sock, select.POLLOUT)
+            else:
+                answer = reader.feed(data) if data else reader.end()
+                if answer is not None:
+                    return answer
+                # All that came is read before the next wait; a server that never pauses is bounded here.
+                self._wire.left_s()
+
+    def _wait(self, sock: socket.socket, event: int) -> None:
+        # Not the socket's own time-out: setting that, and each step under it, lets other threads run once more.
+        poll = select.poll()
+        poll.register(sock, event)
+        if not poll.poll(self._wire.left_s() * 1000):
+            raise DeadlinePassed("the call's whole time is over")
 
 
-class _HttpConnection(HTTPConnection):
-    """One connection whose steps are noted on the wire."""
+def _is_over(sock: socket.socket) -> bool:
+    """
+    Whether a connection that was left alone can carry no other request.
 
-    def __init__(self, *args: Any, wire: Wire, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.wire = wire
-
-    def _new_conn(self) -> socket.socket:
-        try:
-            return open_tcp(self.host.strip("[]"), self.port or self.default_port, self.wire.left_s)
-        except OSError as error:
-            raise NewConnectionError(self, str(error)) from error
-
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        super().request(*args, **kwargs)
-        self.wire.phase = Phase.AFTER_SEND
-
-    def send(self, data: ReadableBuffer | Any) -> None:
-        if self.sock is None:
-            self.connect()
-        self.wire.sending()
-        self.sock.settimeout(self.wire.left_s())
-        super().send(data)
-
-    def response_class(self, sock: socket.socket, *args: Any, **kwargs: Any) -> http.client.HTTPResponse:  # type: ignore[override]
-        """What http.client makes of the socket, reading through the deadline."""
-        response = http.client.HTTPResponse(sock, *args, **kwargs)
-        response.fp = io.BufferedReader(_DeadlineReader(response.fp.detach(), sock, self.wire))
-        return response
-
-
-class _HttpsConnection(_HttpConnection, HTTPSConnection):
-    """The same over TLS; the handshake comes before the first byte of a request."""
-
-
-class _HttpPool(HTTPConnectionPool):
-    ConnectionCls = _HttpConnection
-
-
-class _HttpsPool(HTTPSConnectionPool):
-    ConnectionCls = _HttpsConnection
-
-
-class _Pools(PoolManager):
-    """Pools whose connections all note on the same wire."""
-
-    def __init__(self, wire: Wire, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._wire = wire
-        self.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
-
-    def _new_pool(self, *args: Any, **kwargs: Any) -> HTTPConnectionPool:
-        pool = super()._new_pool(*args, **kwargs)
-        pool.conn_kw["wire"] = self._wire
-        return pool
-
-
-class WireAdapter(HTTPAdapter):
-    """A `requests` adapter over one wire: one connection, no second attempts."""
-
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
-        super().__init__(pool_connections=1, pool_maxsize=1, max_retries=NEVER_AGAIN)
-
-    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:
-        self.poolmanager = _Pools(self._wire, num_pools=connections, maxsize=maxsize, block=block, **kwargs)
+    The other side may have closed it meanwhile, and finding that out by sending would leave a create unknown. Bytes
+    that nobody asked for are no better: they would be read as the next answer.
+    """
+    try:
+        sock.recv(1)
+    except (BlockingIOError, ssl.SSLWantReadError):
+        return False
+    except OSError:
+        return True
+    return True

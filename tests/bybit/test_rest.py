@@ -13,7 +13,8 @@ import pytest
 
 from hean.bybit.auth import REDACTED, Credentials, sign_request
 from hean.bybit.endpoints import checked
-from hean.bybit.rest import BODY_MAX_BYTES, TEXT_MAX_CHARS, RestClient
+from hean.bybit.http1 import BODY_MAX_BYTES
+from hean.bybit.rest import TEXT_MAX_CHARS, RestClient
 from hean.core.calls import (
     Ack,
     Budget,
@@ -117,11 +118,13 @@ def test_get_is_signed_over_the_query_string_with_its_cursor_verbatim():
 
 
 def test_hostile_cursor_is_signed_as_it_is_sent():
-    call = QueryOrders(category=Category.LINEAR, cursor='a b"#c\u00e9%zz')
+    call = QueryOrders(category=Category.LINEAR, cursor='a b"#c\u00e9%zz\r\nHost: elsewhere')
     with exchange(answering(load("rest_order_realtime_empty"))) as (peer, client):
         client.perform(call)
     head = peer.requests[0].decode()
     sent = head.split(" ")[1].partition("?")[2]
+    assert sent.endswith("&cursor=a%20b%22%23c%C3%A9%25zz%0D%0AHost:%20elsewhere")
+    assert 1 == head.lower().count("\r\nhost:")
     credentials = Credentials(api_key=KEY, api_secret=SECRET)
     assert sign_request(credentials, timestamp_ms=T0, recv_window_ms=5000, payload=sent) in head
 
@@ -175,10 +178,21 @@ def test_connection_that_never_comes_proves_that_nothing_was_sent():
 
 
 def test_unresolvable_host_proves_that_nothing_was_sent(monkeypatch):
+    monkeypatch.setattr("hean.bybit.endpoints.LOOPBACK_HOSTS", frozenset({"127.0.0.1", "no-such-host.invalid"}))
     client = client_at(1)
     client._rest_url = "http://no-such-host.invalid"
     reply = client.perform(CREATE)
     assert (VerdictKind.NOT_EXECUTED, Phase.BEFORE_SEND) == claim(reply)
+    assert "gaierror" in reply.verdict.ret_msg
+
+
+def test_address_is_checked_again_before_each_connect():
+    with exchange(answering(ACCEPTED)) as (peer, client):
+        client._rest_url = "https://api.bybit.com"
+        reply = client.perform(CREATE)
+    assert (VerdictKind.NOT_EXECUTED, Phase.BEFORE_SEND) == claim(reply)
+    assert "mainnet" in reply.verdict.ret_msg
+    assert (None, 0) == (reply.sent_ms, peer.accepted)
 
 
 def close_at_once(talk: Talk) -> None:
@@ -390,6 +404,104 @@ def test_kept_connection_found_closed_is_replaced_before_sending():
     assert 2 == peer.accepted
 
 
+def test_bytes_that_nobody_asked_for_are_never_read_as_the_next_answer():
+    sent = threading.Event()
+
+    def script(talk: Talk) -> None:
+        while talk.read_request():
+            talk.answer({**ACCEPTED, "result": {"orderId": f"right-{talk.number}"}})
+            # In a segment of its own, so that the first call has ended before it comes.
+            assert ended.wait(5)
+            talk.answer({**ACCEPTED, "result": {"orderId": "never asked for"}})
+            sent.set()
+
+    ended = threading.Event()
+    with exchange(script) as (peer, client):
+        first = client.perform(CREATE)
+        ended.set()
+        assert sent.wait(5)
+        second = client.perform(CREATE)
+    assert ["right-0", "right-1"] == [reply.result.order_id for reply in (first, second)]
+    assert 2 == peer.accepted
+
+
+@pytest.mark.parametrize("head", ["HTTP/1.1 200 OK\r\nConnection: close\r\n", "HTTP/1.0 200 OK\r\n"])
+def test_connection_that_the_exchange_closes_carries_no_other_request(head):
+    def script(talk: Talk) -> None:
+        body = json.dumps(ACCEPTED)
+        while talk.read_request():
+            # It says so and keeps listening: a second request on it would be answered.
+            talk.sock.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+
+    with exchange(script) as (peer, client):
+        kinds = [client.perform(CREATE).verdict.kind for _ in range(2)]
+    assert [VerdictKind.ACCEPTED] * 2 == kinds
+    assert 2 == peer.accepted
+
+
+def test_interim_answers_are_no_answers():
+    def script(talk: Talk) -> None:
+        while talk.read_request():
+            talk.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n")
+            talk.answer(ACCEPTED)
+
+    with exchange(script) as (peer, client):
+        kinds = [client.perform(CREATE).verdict.kind for _ in range(2)]
+    assert [VerdictKind.ACCEPTED] * 2 == kinds
+    assert 1 == peer.accepted
+
+
+def test_answer_in_chunks_keeps_the_connection():
+    def script(talk: Talk) -> None:
+        body = json.dumps(ACCEPTED).encode()
+        while talk.read_request():
+            talk.sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n" + body[:5] + b"\r\n")
+            talk.sock.sendall(f"{len(body) - 5:x}\r\n".encode() + body[5:] + b"\r\n0\r\n\r\n")
+
+    with exchange(script) as (peer, client):
+        kinds = [client.perform(CREATE).verdict.kind for _ in range(2)]
+    assert [VerdictKind.ACCEPTED] * 2 == kinds
+    assert 1 == peer.accepted
+
+
+def flood_interim_answers(talk: Talk) -> None:
+    talk.read_request()
+    while not talk.peer.over.is_set():
+        talk.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
+
+
+def test_server_that_never_stops_talking_holds_no_call_beyond_its_deadline():
+    with exchange(flood_interim_answers) as (_, client):
+        started = time.monotonic()
+        reply = client.perform(CREATE, timeout_s=BOUND_S)
+        took = time.monotonic() - started
+    assert (VerdictKind.UNKNOWN, Phase.AFTER_SEND) == claim(reply)
+    assert BOUND_S * 0.9 < took < BOUND_S + 5
+
+
+def test_command_past_its_deadline_is_not_sent_on_a_kept_connection_either():
+    with exchange(answering(ACCEPTED)) as (peer, client):
+        client.perform(CREATE)
+        reply = client.perform(CREATE, timeout_s=0)
+    assert (VerdictKind.NOT_EXECUTED, Phase.BEFORE_SEND) == claim(reply)
+    assert 1 == len(peer.requests)
+
+
+def test_head_and_body_leave_together():
+    seen: list[bytes] = []
+
+    def script(talk: Talk) -> None:
+        while part := talk.sock.recv(65536):
+            seen.append(part)
+            talk.answer(ACCEPTED)
+
+    with exchange(script) as (_, client):
+        for _ in range(20):
+            assert VerdictKind.ACCEPTED is client.perform(CREATE).verdict.kind
+    assert all(part.startswith(b"POST ") and part.endswith(b"}") for part in seen)
+    assert 20 == len(seen)
+
+
 def test_idle_connection_is_replaced(monkeypatch):
     monkeypatch.setattr("hean.bybit.rest._IDLE_MAX_S", -1.0)
     with exchange(answering(ACCEPTED)) as (peer, client):
@@ -471,7 +583,6 @@ def test_cookies_are_not_kept():
     with exchange(answering(ACCEPTED, headers="Set-Cookie: track=me; Path=/\r\n")) as (peer, client):
         client.perform(CREATE)
         client.perform(CREATE)
-        assert 0 == len(client._session.cookies)
     assert b"cookie" not in peer.requests[1].lower()
 
 

@@ -3,6 +3,9 @@ One WebSocket connection: bytes in, bytes out, no policy.
 
 A `Socket` is one attempt to be connected. It never reconnects, knows no login and no topic; who owns it decides, and
 makes another one. The reader thread only reads and tells: a callback that raises is reported and reading goes on.
+
+The opening handshake is websocket-client's; the frames after it are `framing`'s. The system is called once for all that
+came and once for all that leaves, since each call lets other threads run before this one gets its turn back.
 """
 
 from __future__ import annotations
@@ -18,15 +21,14 @@ from urllib.parse import urlsplit
 
 import websocket
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
-from websocket import ABNF
 
 from hean.bybit.endpoints import Door, checked_url
+from hean.bybit.framing import BINARY, CLOSE, PING, PONG, TEXT, FrameReader, FrameWriter
 from hean.bybit.wire import DeadlinePassed, open_tcp
 from hean.core.calls import Phase
 
 MESSAGE_MAX_BYTES: Final = 16 * 1024 * 1024
 """A message that claims to be longer closes the connection; what the codec takes is far less."""
-
 
 CHUNK_BYTES: Final = 64 * 1024
 """Read at once; more than most of what the exchange has to say at a time."""
@@ -82,7 +84,10 @@ class Socket:
         # Why we closed it; None while we have not.
         self._why: str | None = None
         # Set once the handshake is done, and never replaced.
-        self._ws: Any = None
+        self._opened: socket.socket | None = None
+        # Held while a frame leaves, so that no other begins in the middle of it.
+        self._sending = threading.Lock()
+        self._writer = FrameWriter()
         self._thread = threading.Thread(target=self._run, name=f"hean-{door.name.lower()}-{connection_id}", daemon=True)
 
     def start(self) -> None:
@@ -97,15 +102,7 @@ class Socket:
             AFTER_SEND when all of it left, BEFORE_SEND when nothing did, SENDING when nobody knows: the connection
             is then closed, for what follows half a frame cannot be read.
         """
-        ws = self._ws
-        if ws is None or self._why is not None:
-            return Phase.BEFORE_SEND
-        try:
-            ws.send(text)
-        except Exception as error:  # noqa: BLE001 whatever broke, some bytes may have left
-            self.close(f"sending failed: {type(error).__name__}: {error}")
-            return Phase.SENDING
-        return Phase.AFTER_SEND
+        return self._send(TEXT, text)
 
     def close(self, why: str = "closed here") -> None:
         """Close from any thread, at any time; `on_closed` tells the first reason given. Returns at once."""
@@ -126,22 +123,38 @@ class Socket:
             self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
+    def _send(self, opcode: int, said: str | bytes) -> Phase:
+        with self._sending:
+            if self._opened is None or self._why is not None:
+                return Phase.BEFORE_SEND
+            try:
+                payload = said.encode() if isinstance(said, str) else said
+                self._opened.sendall(self._writer.frame(opcode, payload))
+            except Exception as error:  # noqa: BLE001 whatever broke, some bytes may have left
+                # While no other can send: its frame would go on in the middle of this one.
+                self.close(f"sending failed: {type(error).__name__}: {error}")
+                return Phase.SENDING
+        return Phase.AFTER_SEND
+
     def _run(self) -> None:
         try:
-            self._ws = self._connect()
+            self._opened = tcp = self._connect()
             self._tell(self._on_open)
-            why = self._read()
+            why = self._read(tcp)
         except Exception as error:  # noqa: BLE001 whatever ends the connection, its owner must hear of it
             why = f"{type(error).__name__}: {error}"
+        self.close(why)
         with self._guard:
-            self._why = why = why if self._why is None else self._why
-            tcp, self._tcp = self._tcp, None
-        if tcp is not None:
-            tcp.close()
+            why = why if self._why is None else self._why
+            held, self._tcp = self._tcp, None
+        if held is not None:
+            # Not while a send that was cut short still runs: the number of a closed socket may be another's next.
+            with self._sending:
+                held.close()
         self._tell(self._on_pause)
         self._tell(self._on_closed, why)
 
-    def _connect(self) -> Any:
+    def _connect(self) -> socket.socket:
         url = checked_url(self._door, self._url)
         parts = urlsplit(url)
         deadline = time.monotonic() + self._connect_timeout_s
@@ -159,17 +172,15 @@ class Socket:
         if secure:
             context = ssl.create_default_context(cafile=DEFAULT_CA_BUNDLE_PATH)
             tcp = self._hold(context.wrap_socket(tcp, server_hostname=host))
-        ws: Any = websocket.WebSocket(enable_multithread=True, skip_utf8_validation=True)
-        _bound(ws.frame_buffer)
-        _read_ahead(ws.frame_buffer, lambda: self._tell(self._on_pause))
-        # A redirect could lead anywhere: none is followed. A socket that is given is not proxied, whatever the
-        # environment says.
+        # It reads the answer byte by byte: a frame that came along with it is left for the reader. A redirect could
+        # lead anywhere: none is followed. A socket that is given is not proxied, whatever the environment says.
+        ws: Any = websocket.WebSocket()
         ws.connect(url, socket=tcp, timeout=left_s(), redirect_limit=0, suppress_origin=True)
         if ws.getstatus() != 101:
             raise ConnectionError(f"expected the status 101 of a WebSocket, was {ws.getstatus()}")
         # The reader waits in slices of this; a send has no more.
         tcp.settimeout(self._send_timeout_s)
-        return ws
+        return tcp
 
     def _hold(self, tcp: socket.socket) -> socket.socket:
         """Make the socket the one that `close` closes."""
@@ -180,34 +191,24 @@ class Socket:
             self._tcp = tcp
         return tcp
 
-    def _read(self) -> str:
-        parts: list[bytes] = []
-        size = 0
+    def _read(self, tcp: socket.socket) -> str:
+        reader = FrameReader(MESSAGE_MAX_BYTES)
         while True:
+            self._tell(self._on_pause)
             try:
-                frame = self._ws.recv_frame()
-            except websocket.WebSocketTimeoutException:
+                chunk = tcp.recv(CHUNK_BYTES)
+            except TimeoutError:
                 continue
-            match frame.opcode:
-                case ABNF.OPCODE_PING:
-                    self._ws.pong(frame.data)
-                case ABNF.OPCODE_PONG:
-                    pass
-                case ABNF.OPCODE_CLOSE:
-                    code = int.from_bytes(frame.data[:2], "big")
-                    reason = frame.data[2:].decode(errors="replace")
+            if not chunk:
+                return "cut without a close frame"
+            for opcode, payload in reader.feed(chunk):
+                if opcode <= BINARY:
+                    self._tell(self._on_frame, payload)
+                elif opcode == PING:
+                    self._send(PONG, payload)
+                elif opcode == CLOSE:
+                    code, reason = int.from_bytes(payload[:2], "big"), payload[2:].decode(errors="replace")
                     return f"closed by the exchange: {code} {reason}".rstrip()
-                case _:
-                    # A message begins with text or binary and goes on with continuations only.
-                    if (frame.opcode == ABNF.OPCODE_CONT) != bool(parts):
-                        raise ConnectionError("a message out of order")
-                    size += len(frame.data)
-                    if size > MESSAGE_MAX_BYTES:
-                        raise ConnectionError(f"a message of more than {MESSAGE_MAX_BYTES} bytes")
-                    parts.append(frame.data)
-                    if frame.fin:
-                        whole, parts, size = b"".join(parts), [], 0
-                        self._tell(self._on_frame, whole)
 
     def _tell(self, callback: Callable[..., object], *what: object) -> None:
         try:
@@ -216,34 +217,3 @@ class Socket:
             # Where the report of it fails too, there is nobody left to tell.
             with contextlib.suppress(BaseException):
                 self._on_error(self.connection_id, error)
-
-
-def _bound(buffer: Any) -> None:
-    """Refuse a frame by the length that it claims, before a byte of it is kept."""
-    read_length = buffer.recv_length
-
-    def recv_length() -> None:
-        read_length()
-        if buffer.length > MESSAGE_MAX_BYTES:
-            raise ConnectionError(f"a frame of {buffer.length} bytes; expected at most {MESSAGE_MAX_BYTES}")
-
-    buffer.recv_length = recv_length
-
-
-def _read_ahead(buffer: Any, before: Callable[[], object]) -> None:
-    """
-    Take all that came with one call of the system, where the library makes one for each part of a frame.
-
-    Each call lets other threads run before this one gets its turn back; `before` comes before each.
-    """
-    read, ahead = buffer.recv, b""
-
-    def recv(size: int) -> bytes:
-        nonlocal ahead
-        if not ahead:
-            before()
-            ahead = read(CHUNK_BYTES)
-        taken, ahead = ahead[:size], ahead[size:]
-        return taken
-
-    buffer.recv = recv

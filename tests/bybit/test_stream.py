@@ -27,15 +27,15 @@ SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnecti
 WAIT_S = 20
 
 
-def handshake(talk: Talk) -> bytes:
-    """The server's side of RFC 6455's handshake; the request."""
+def handshake(talk: Talk, along: bytes = b"") -> bytes:
+    """The server's side of RFC 6455's handshake, `along` in the same segment as its answer; the request."""
     request = talk.read_request()
     if not request:
         raise ConnectionError("closed before the handshake")
     found = re.search(rb"Sec-WebSocket-Key: (\S+)", request, re.IGNORECASE)
     assert found
     accept = base64.b64encode(hashlib.sha1(found[1] + GUID).digest()).decode()
-    talk.sock.sendall(SWITCHING + f"Sec-WebSocket-Accept: {accept}\r\n\r\n".encode())
+    talk.sock.sendall(SWITCHING + f"Sec-WebSocket-Accept: {accept}\r\n\r\n".encode() + along)
     return request
 
 
@@ -104,10 +104,22 @@ class Owner:
         )
 
 
+class Pausing(Owner):
+    """Records the pauses too."""
+
+    def on_pause(self, connection_id: int) -> None:
+        self.told.put(("pause", connection_id))
+
+    def socket_to(self, port: int, **options: object) -> Socket:
+        return super().socket_to(port, on_pause=self.on_pause, **options)
+
+
 @contextmanager
-def connected(script: Script, **options: object) -> Iterator[tuple[Peer, Socket, Owner]]:
+def connected(
+    script: Script, owner_type: type[Owner] = Owner, **options: object
+) -> Iterator[tuple[Peer, Socket, Owner]]:
     """A started socket and its peer; in the end, the reader is gone and has told the end once."""
-    owner = Owner()
+    owner = owner_type()
     with Peer(script) as peer:
         stream = owner.socket_to(peer.port, **options)
         stream.start()
@@ -208,6 +220,58 @@ def test_frame_that_comes_slowly_is_read_whole():
         owner.next()
         assert ("frame", 7, b"slow") == owner.next()
         stream.close()
+        why_closed(owner)
+
+
+def test_frames_that_come_along_with_the_handshake_are_told():
+    def script(talk: Talk) -> None:
+        handshake(talk, frame(b"early") + frame(b"late")[:3])
+        talk.sock.sendall(frame(b"late")[3:])
+        talk.wait()
+
+    with connected(script) as (_, stream, owner):
+        assert [("open", 7), ("frame", 7, b"early"), ("frame", 7, b"late")] == [owner.next() for _ in range(3)]
+        stream.close()
+        why_closed(owner)
+
+
+def test_pause_comes_after_all_frames_of_a_chunk_before_the_wait_and_at_the_end():
+    def script(talk: Talk) -> None:
+        handshake(talk, frame(b"one") + frame(b"beat", PING) + frame(b"two") + frame(b"half")[:3])
+        assert (PONG, b"beat") == read_frame(talk.sock)
+        talk.wait()
+
+    with connected(script, Pausing, send_timeout_s=60) as (_, stream, owner):
+        assert [("open", 7), ("pause", 7)] == [owner.next() for _ in range(2)]
+        assert [("frame", 7, b"one"), ("frame", 7, b"two"), ("pause", 7)] == [owner.next() for _ in range(3)]
+        stream.close()
+        assert ("pause", 7) == owner.next()
+        assert "closed here" == why_closed(owner)
+
+
+def test_pause_comes_last_after_frames_that_the_end_came_along_with():
+    def script(talk: Talk) -> None:
+        handshake(talk, frame(b"last") + frame((1001).to_bytes(2, "big"), CLOSE) + frame(b"never"))
+        talk.wait()
+
+    with connected(script, Pausing) as (_, _, owner):
+        assert [("open", 7), ("pause", 7), ("frame", 7, b"last"), ("pause", 7)] == [owner.next() for _ in range(4)]
+        assert "closed by the exchange: 1001" == why_closed(owner)
+
+
+def test_pause_that_raises_is_reported_and_reading_goes_on():
+    def fail(_: int) -> None:
+        raise LookupError
+
+    with connected(serving(lambda talk: (talk.sock.sendall(frame(b"x")), talk.wait())), on_pause=fail) as (
+        _,
+        stream,
+        owner,
+    ):
+        kinds = [owner.next()[0] for _ in range(4)]
+        assert ["open", "error", "frame", "error"] == kinds
+        stream.close()
+        assert "error" == owner.next()[0]
         why_closed(owner)
 
 
@@ -417,6 +481,16 @@ def test_send_before_open_sends_nothing():
     assert Phase.BEFORE_SEND is Owner().socket_to(1).send("x")
 
 
+def test_frames_before_the_one_that_breaks_the_protocol_are_told():
+    def script(talk: Talk) -> None:
+        talk.sock.sendall(frame(b"filled") + b"\xf1\x01x")
+        talk.wait()
+
+    with connected(serving(script)) as (_, _, owner):
+        assert [("open", 7), ("frame", 7, b"filled")] == [owner.next() for _ in range(2)]
+        assert "ConnectionError: expected no reserved bit in a frame, was 0xf1" == why_closed(owner)
+
+
 @pytest.mark.parametrize(
     "sent",
     [
@@ -425,8 +499,20 @@ def test_send_before_open_sends_nothing():
         frame(b"x", fin=False) + frame(b"y", TEXT),
         b"\xf1\x01x",
         b"\x83\x01x",
+        b"\x81\x81keysx",
+        frame(b"x", PING, fin=False),
+        frame(b"x" * 126, PING),
     ],
-    ids=["huge", "continuation first", "text inside text", "reserved bits", "unknown opcode"],
+    ids=[
+        "huge",
+        "continuation first",
+        "text inside text",
+        "reserved bits",
+        "unknown opcode",
+        "masked",
+        "ping in fragments",
+        "long ping",
+    ],
 )
 def test_frame_that_breaks_the_protocol_closes_the_connection(sent):
     def script(talk: Talk) -> None:
@@ -458,6 +544,62 @@ def test_peer_that_stops_reading_loses_the_connection():
         assert Phase.BEFORE_SEND is stream.send("x")
 
 
+def test_nothing_is_sent_after_half_a_frame():
+    begun = threading.Event()
+
+    def script(talk: Talk) -> None:
+        exactly(talk.sock, 1)
+        begun.set()
+        talk.wait()
+
+    with connected(serving(script), send_timeout_s=0.3) as (_, stream, owner):
+        owner.next()
+        halved = threading.Thread(target=stream.send, args=("x" * 20_000_000,))
+        halved.start()
+        assert begun.wait(WAIT_S)
+        assert Phase.BEFORE_SEND is stream.send("waited for its turn")
+        halved.join(WAIT_S)
+        assert "sending failed" in why_closed(owner)
+
+
+def test_peer_that_reads_slowly_has_the_time_of_one_send():
+    def script(talk: Talk) -> None:
+        while talk.sock.recv(10_000):
+            talk.peer.over.wait(0.02)
+
+    with connected(serving(script), send_timeout_s=0.5) as (_, stream, owner):
+        owner.next()
+        started = time.monotonic()
+        assert Phase.SENDING is stream.send("x" * 20_000_000)
+        assert time.monotonic() - started < 10
+        assert "sending failed" in why_closed(owner)
+
+
+def test_close_cuts_a_send_short():
+    begun = threading.Event()
+    phases: queue.SimpleQueue[Phase] = queue.SimpleQueue()
+
+    def script(talk: Talk) -> None:
+        exactly(talk.sock, 1)
+        begun.set()
+        talk.wait()
+
+    with connected(serving(script), send_timeout_s=60) as (_, stream, owner):
+        owner.next()
+        threading.Thread(target=lambda: phases.put(stream.send("x" * 20_000_000))).start()
+        assert begun.wait(WAIT_S)
+        stream.close("enough")
+        assert Phase.SENDING is phases.get(timeout=WAIT_S)
+        assert "enough" == why_closed(owner)
+
+
+def test_what_is_no_text_is_not_sent():
+    with connected(serving(quiet)) as (_, stream, owner):
+        owner.next()
+        assert Phase.SENDING is stream.send("\ud800")
+        assert "sending failed: UnicodeEncodeError" in why_closed(owner)
+
+
 @pytest.mark.parametrize("url", ["wss://stream.bybit.com/v5/private", "ws://127.0.0.1:1/v5/trade", "nonsense"])
 def test_address_is_checked_at_every_connect(url):
     owner = Owner()
@@ -482,7 +624,7 @@ def test_tls_is_the_same_and_its_close_wakes_the_reader(certificate, monkeypatch
     def script(talk: Talk) -> None:
         talk.sock = context.wrap_socket(talk.sock, server_side=True)
         handshake(talk)
-        talk.sock.sendall(frame(read_frame(talk.sock)[1]))
+        talk.sock.sendall(frame(read_frame(talk.sock)[1]) + frame(b"x" * 100_000))
         with contextlib.suppress(OSError):
             talk.sock.recv(1)
 
@@ -492,7 +634,8 @@ def test_tls_is_the_same_and_its_close_wakes_the_reader(certificate, monkeypatch
     with connected(script, send_timeout_s=60) as (_, stream, owner):
         assert ("open", 7) == owner.next()
         assert Phase.AFTER_SEND is stream.send("over TLS")
-        assert ("frame", 7, b"over TLS") == owner.next()
+        # The second is longer than what TLS decrypts at a time, and than what is read at a time.
+        assert [("frame", 7, b"over TLS"), ("frame", 7, b"x" * 100_000)] == [owner.next() for _ in range(2)]
         started = time.monotonic()
         stream.close()
         assert "closed here" == why_closed(owner)

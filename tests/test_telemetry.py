@@ -139,9 +139,12 @@ def test_every_event_has_a_level_of_at_least_info() -> None:
     [
         f"key was {SECRET}",
         f"X-BAPI-SIGN: {SIGNATURE}",
+        f"it was {SIGNATURE}",
+        '"secret": "elsewhere"',
         f"X-BAPI-SIGN: {SIGNATURE.upper()}",
         "'X-BAPI-SIGN': 'c2lnbmF0dXJl/+=='",
         "api_secret=elsewhere&x=1",
+        "origin_string[1662350400000elsewhere5000]",
         '"signature": "elsewhere"',
         '{"op":"auth","args":["key",1662350400000,"elsewhere"]}',
         '{"op": "auth", "args": ["key", 1662350400000, "elsewhere"]}',

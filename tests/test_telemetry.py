@@ -131,6 +131,25 @@ def test_every_event_has_a_level_of_at_least_info() -> None:
     assert {Level.INFO, Level.WARNING, Level.ERROR} == {level_of(f"event.{event}") for event in EventType}
 
 
+def test_two_threads_do_not_speak_in_each_others_lines(lines: list[Any]) -> None:
+    sink, inside, told = LogSink(), threading.Event(), threading.Event()
+
+    def of_the_host(line: Any) -> None:
+        if line["message"] == "first":
+            inside.set()
+            told.wait(10)
+
+    logger.configure(patcher=of_the_host)
+    first = threading.Thread(target=sink, args=(TelemetryRecord(event="first", order_id="o-1"),))
+    first.start()
+    inside.wait(10)
+    sink(TelemetryRecord(event="second", order_id="o-2"))
+    told.set()
+    first.join()
+    logger.configure(patcher=lambda _: None)
+    assert ["second order_id=o-2", "first order_id=o-1"] == [line["message"] for line in lines]
+
+
 # Secrets
 
 
@@ -166,7 +185,7 @@ def test_other_texts_stay_as_they_are(text: str) -> None:
 
 
 def test_every_text_of_a_line_is_cleaned(lines: list[Any]) -> None:
-    keys = ("correlation_id", "signal_id", "order_link_id", "order_id", "detail", "error")
+    keys = ("from", "to", "correlation_id", "signal_id", "order_link_id", "order_id", "detail", "error")
     fields = dict.fromkeys(keys, f"it is {SECRET}") | {"what": ValueError(SECRET), "raw": SECRET.encode()}
     telemetry().observe(SECRET, fields)
     assert SECRET not in f"{lines[0]['message']} {lines[0]['extra']}"
@@ -350,6 +369,18 @@ def test_wrong_labels_hurt_nobody() -> None:
     told = telemetry(lambda _: None)
     told.sample(Metric.DRIFT, 1, "BTCUSDT")
     assert 1.0 == value_of(told, Metric.SINK_FAILURES, sink="Tally.add", error="ValueError")
+
+
+def test_a_sample_that_cannot_be_counted_costs_no_other() -> None:
+    told = telemetry(lambda _: None)
+    wrong = Sample(metric=Metric.DRIFT, labels=("BTCUSDT",))
+    age, depth = (
+        Sample(metric=Metric.UNRESOLVED_AGE, value=3.0),
+        Sample(metric=Metric.MAILBOX_DEPTH, value=2.0, labels=("order",)),
+    )
+    told.record(TelemetryRecord(event="x", samples=(age, wrong, wrong, depth)))
+    assert (3.0, 2.0) == (value_of(told, Metric.UNRESOLVED_AGE), value_of(told, Metric.MAILBOX_DEPTH, actor="order"))
+    assert 2.0 == value_of(told, Metric.SINK_FAILURES, sink="Tally.add", error="ValueError")
 
 
 @given(st.lists(st.text(max_size=3), max_size=400))

@@ -15,6 +15,8 @@ from hean.telemetry.records import Level, TelemetryRecord, record_of
 
 # ASCII that can be seen, without what parts a line: a value of it alone needs no quotes.
 _BARE: Final = re.compile(r"[!#-<>-~]+")
+_quoted: Final = json.JSONEncoder(ensure_ascii=False).encode
+_NUMBERS: Final = (int, float)
 # A host's logger must not be fed megabytes because an exchange answered with a page.
 _TEXT_MAX: Final = 2000
 
@@ -29,42 +31,42 @@ class Sink(Protocol):
 class LogSink:
     """Writes each record as one line to the host's loguru, keys bound and repeated in the text."""
 
-    def __call__(self, record: TelemetryRecord, /) -> None:
-        if record.level is None:
-            return
+    def __init__(self) -> None:
+        # Made once: each `patch` makes a logger. What it is to say waits on the thread that says it.
+        self._logger = logger.patch(self._fill)
+        self._now = threading.local()
 
-        def fill(line: Any) -> None:
-            # Called only where some handler of the host's wants a line of this level.
-            keys: dict[str, object] = {
-                "event": record.event,
-                "from": record.before,
-                "to": record.after,
-                "correlation_id": record.correlation_id,
-                "signal_id": record.signal_id,
-                "order_link_id": record.order_link_id,
-                "order_id": record.order_id,
-            }
-            for name, value in record.fields:
-                keys.setdefault(name, value)
-            line["extra"].update(keys)
-            shown = [
-                f"{name}={value if isinstance(value, int | float) else _quoted(value)}"
-                for name, value in keys.items()
-                if value is not None and value != "" and name != "event"
-            ]
-            line["message"] = " ".join((record.event, *shown))
+    def __call__(self, record: TelemetryRecord) -> None:
+        if record.level is not None:
+            self._now.record = record
+            self._logger.log(record.level, record.event)
 
-        logger.patch(fill).log(record.level, record.event)
-
-
-def _is_number(value: object) -> bool:
-    return value is None or isinstance(value, int | float)
-
-
-def _quoted(value: object) -> str:
-    """Keep a value on its line and apart from its neighbours."""
-    text = str(value)
-    return text if _BARE.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+    def _fill(self, line: Any) -> None:
+        # Called only where some handler of the host's wants a line of this level.
+        record: TelemetryRecord = self._now.record
+        keys: dict[str, object] = {
+            "from": record.before,
+            "to": record.after,
+            "correlation_id": record.correlation_id,
+            "signal_id": record.signal_id,
+            "order_link_id": record.order_link_id,
+            "order_id": record.order_id,
+        }
+        for name, value in record.fields:
+            if name not in keys and name != "event":
+                keys[name] = value
+        shown = [record.event]
+        for name, value in keys.items():
+            if type(value) is not str and isinstance(value, _NUMBERS):
+                shown.append(f"{name}={value}")
+            elif value is not None and value != "":
+                # Kept on its line and apart from its neighbours.
+                text = str(value)
+                shown.append(f"{name}={text if _BARE.fullmatch(text) else _quoted(text)}")
+        line["message"] = " ".join(shown)
+        extra = line["extra"]
+        extra["event"] = record.event
+        extra.update(keys)
 
 
 class Telemetry:
@@ -90,12 +92,24 @@ class Telemetry:
 
     def record(self, record: TelemetryRecord) -> None:
         """Tell every sink; never raises."""
-        cleaned = self._guarded(self._cleaned, record)
-        for sample in record.samples:
-            self._guarded(self._tally.add, sample)
+        cleaned = None
+        try:
+            cleaned = self._cleaned(record)
+        except Exception as error:  # noqa: BLE001 - what cannot be cleaned is not said, but counted
+            self._report(self._cleaned, error)
+        samples = iter(record.samples)
+        while True:
+            try:
+                self._tally.add_all(samples)
+                break
+            except Exception as error:  # noqa: BLE001 - one that cannot be counted must not cost those behind it
+                self._report(self._tally.add, error)
         if cleaned is not None:
             for sink in self._sinks:
-                self._guarded(sink, cleaned)
+                try:
+                    sink(cleaned)
+                except Exception as error:  # noqa: BLE001 - whatever a host's handler raises
+                    self._report(sink, error)
 
     def observe(self, name: str, fields: Mapping[str, object]) -> None:
         """
@@ -105,9 +119,12 @@ class Telemetry:
             name: stable, for machines: "transition", "event.ORDER_FILLED", "actor.crash".
             fields: the keys of its log line; `from` and `to` are states.
         """
-        record = self._guarded(lambda _: record_of(name, fields), None)
-        if record is not None:
-            self.record(record)
+        try:
+            record = record_of(name, fields)
+        except Exception as error:  # noqa: BLE001 - an observation may hold anything
+            self._report(record_of, error)
+            return
+        self.record(record)
 
     def sample(self, metric: Metric, value: float = 1.0, *labels: str) -> None:
         """Add to a metric without a log line; never raises."""
@@ -119,38 +136,47 @@ class Telemetry:
         """Leave numbers as they are; whatever else it is, a sink gets it as clean text of a bounded length."""
         if record.level is None:
             return record
-        others = [str(value) for _, value in record.fields if value is not None and not isinstance(value, int | float)]
-        texts = [record.event, record.correlation_id, record.signal_id, record.order_link_id, record.order_id, *others]
+        texts = [
+            record.event,
+            record.before,
+            record.after,
+            record.correlation_id,
+            record.signal_id,
+            record.order_link_id,
+            record.order_id,
+        ]
+        for _, value in record.fields:
+            # Almost all are texts; asking for that first is the cheapest.
+            if type(value) is str:
+                texts.append(value)
+            elif value is not None and not isinstance(value, _NUMBERS):
+                texts.append(str(value))
         # Almost no record holds a secret, and one look at all its texts is much cheaper than one at each. The line end
         # between them keeps what would match in one text matching here.
         together = "\n".join(texts)
         if len(together) <= _TEXT_MAX and self._redact(together) == together:
             return record
-        event, correlation_id, signal_id, order_link_id, order_id, *others = self._clean(texts)
+        event, before, after, correlation_id, signal_id, order_link_id, order_id, *others = self._clean(texts)
         rest = iter(others)
         return TelemetryRecord(
             event=event,
             level=record.level,
-            before=record.before,
-            after=record.after,
+            before=before,
+            after=after,
             correlation_id=correlation_id,
             signal_id=signal_id,
             order_link_id=order_link_id,
             order_id=order_id,
-            fields=tuple((name, value if _is_number(value) else next(rest)) for name, value in record.fields),
+            fields=tuple(
+                (name, value if value is None or isinstance(value, _NUMBERS) else next(rest))
+                for name, value in record.fields
+            ),
             samples=record.samples,
         )
 
     def _clean(self, texts: list[str]) -> list[str]:
         # Cut first, with a margin that keeps a secret at the cut whole: patterns over megabytes take seconds.
         return [self._redact(text[: 2 * _TEXT_MAX])[:_TEXT_MAX] for text in texts]
-
-    def _guarded(self, work: Callable[[Any], Any], part: object) -> Any:
-        try:
-            return work(part)
-        except Exception as error:  # noqa: BLE001 - telemetry hurts nobody, whatever a host's handler raises
-            self._report(work, error)
-            return None
 
     def _told(self, error: Exception) -> str:
         try:
@@ -172,4 +198,7 @@ class Telemetry:
         told = TelemetryRecord(event="sink.failed", level=Level.ERROR, fields=fields)
         for sink in self._sinks:
             if sink is not work:
-                self._guarded(sink, told)
+                try:
+                    sink(told)
+                except Exception as another:  # noqa: BLE001 - as above; each kind is told once, so this ends
+                    self._report(sink, another)

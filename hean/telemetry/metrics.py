@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Final
 
@@ -141,26 +141,36 @@ class Tally:
         Raises:
             ValueError: its labels are not those of the table. Nothing has changed.
         """
-        spec = METRICS[sample.metric]
-        if len(sample.labels) != len(spec.labels):
-            raise ValueError(f"{sample.metric}: expected labels {spec.labels}, was {sample.labels}")
+        self.add_all(iter((sample,)))
+
+    def add_all(self, samples: Iterator[Sample]) -> None:
+        """
+        Add what is left of some samples, at once.
+
+        Raises:
+            ValueError: the labels of one are not those of the table. Those before it are added and it is passed over;
+                a second call goes on behind it.
+        """
         with self._lock:
-            series = self._values[sample.metric]
-            labels = sample.labels
-            if labels not in series and len(series) >= _SERIES_MAX:
-                labels = (_OTHER,) * len(spec.labels)
-            match spec.kind:
-                case Kind.COUNTER:
-                    series[labels] = series.get(labels, 0.0) + sample.value
-                case Kind.GAUGE:
-                    series[labels] = sample.value
-                case Kind.STATE:
-                    series.update({known: 0.0 for known in series if known[:-1] == labels[:-1]})
-                    series[labels] = 1.0
-                case Kind.HISTOGRAM:  # pragma: no branch - mypy sees that these are all
-                    series[labels] = series.get(labels, 0.0) + sample.value
-                    counts = self._buckets.setdefault((sample.metric, labels), [0] * (len(spec.buckets) + 1))
-                    counts[bisect_left(spec.buckets, sample.value)] += 1
+            for sample in samples:
+                labels, value, spec = sample.labels, sample.value, METRICS[sample.metric]
+                if len(labels) != len(spec.labels):
+                    raise ValueError(f"{sample.metric}: expected labels {spec.labels}, was {labels}")
+                series = self._values[sample.metric]
+                if labels not in series and len(series) >= _SERIES_MAX:
+                    labels = (_OTHER,) * len(labels)
+                match spec.kind:
+                    case Kind.COUNTER:
+                        series[labels] = series.get(labels, 0.0) + value
+                    case Kind.GAUGE:
+                        series[labels] = value
+                    case Kind.STATE:
+                        series.update({known: 0.0 for known in series if known[:-1] == labels[:-1]})
+                        series[labels] = 1.0
+                    case Kind.HISTOGRAM:  # pragma: no branch - mypy sees that these are all
+                        series[labels] = series.get(labels, 0.0) + value
+                        counts = self._buckets.setdefault((sample.metric, labels), [0] * (len(spec.buckets) + 1))
+                        counts[bisect_left(spec.buckets, value)] += 1
 
     def snapshot(self) -> tuple[Count, ...]:
         """List every series, in the order of the table."""

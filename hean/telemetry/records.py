@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 from attrs import frozen
@@ -63,28 +64,36 @@ _WARNINGS: Final = frozenset(
 )
 _WHISPERS: Final = frozenset({"frame", "pulse"})
 _STATES: Final = tuple(str(state) for state in OrderState)
-# Keys of an observation that have a place of their own in its record.
-_PLACED: Final = frozenset({"from", "to", "correlation_id", "signal_id", "order_link_id", "order_id"})
+# Keys of an observation that have a place of their own in its record, as they are where it has none of them.
+_PLACED: Final = {"from": "", "to": "", "correlation_id": "", "signal_id": "", "order_link_id": "", "order_id": ""}
+_NUMBERS: Final = (int, float)
+# Far more than there are names, and counts of one by their labels.
+_KEPT: Final = 1024
 
 
 def record_of(name: str, fields: Mapping[str, object]) -> TelemetryRecord:
     """Make a record of an observation: its level, its keys, its samples."""
-    others = [
-        (key, value if value is None or isinstance(value, int | float) else str(value))
-        for key, value in fields.items()
-        if key not in _PLACED
-    ]
+    placed = _PLACED.copy()
+    others: list[tuple[str, object]] = []
+    # In one pass and without a function of our own for each key: this is done a dozen times for an order.
+    for key, value in fields.items():
+        if key in placed:
+            if value is not None:
+                placed[key] = str(value)
+        else:
+            kept = type(value) is str or value is None or isinstance(value, _NUMBERS)
+            others.append((key, value if kept else str(value)))
     return TelemetryRecord(
         event=name,
-        level=level_of(name),
-        before=_text(fields, "from"),
-        after=_text(fields, "to"),
-        correlation_id=_text(fields, "correlation_id"),
-        signal_id=_text(fields, "signal_id"),
-        order_link_id=_text(fields, "order_link_id"),
-        order_id=_text(fields, "order_id"),
+        level=_level_of(name),
+        before=placed["from"],
+        after=placed["to"],
+        correlation_id=placed["correlation_id"],
+        signal_id=placed["signal_id"],
+        order_link_id=placed["order_link_id"],
+        order_id=placed["order_id"],
         fields=tuple(others),
-        samples=tuple(samples_of(name, fields)),
+        samples=samples_of(name, fields),
     )
 
 
@@ -99,51 +108,70 @@ def level_of(name: str) -> Level:
     return Level.INFO if name == "transition" or name.startswith("event.") else Level.DEBUG
 
 
-def samples_of(name: str, fields: Mapping[str, object]) -> Iterator[Sample]:
+_level_of = lru_cache(_KEPT)(level_of)
+
+
+@lru_cache(_KEPT)
+def _one(metric: Metric, *labels: str) -> Sample:
+    """A count of one; the same few are asked for again and again, and a sample never changes."""
+    return Sample(metric=metric, labels=labels)
+
+
+def samples_of(name: str, fields: Mapping[str, object]) -> tuple[Sample, ...]:
     """Decide what an observation adds to the metrics."""
-    yield Sample(metric=Metric.OBSERVATIONS, labels=(name,))
+    seen = _one(Metric.OBSERVATIONS, name)
     match name:
         case "event.SIGNAL":
-            yield Sample(metric=Metric.SIGNALS, labels=("received", ""))
+            return (seen, _one(Metric.SIGNALS, "received", ""))
         case "event.RISK_BLOCKED":
-            yield Sample(metric=Metric.SIGNALS, labels=("denied", _text(fields, "reason")))
+            return (seen, _one(Metric.SIGNALS, "denied", _text(fields, "reason")))
         case "event.ORDER_REQUEST":
-            yield Sample(metric=Metric.SIGNALS, labels=("sent", ""))
+            return (seen, _one(Metric.SIGNALS, "sent", ""))
         case "event.ORDER_PLACED":
-            yield Sample(metric=Metric.SIGNALS, labels=("acknowledged", ""))
+            return (seen, _one(Metric.SIGNALS, "acknowledged", ""))
         case "event.ORDER_REJECTED":
-            yield Sample(metric=Metric.SIGNALS, labels=("rejected", ""))
+            return (seen, _one(Metric.SIGNALS, "rejected", ""))
         case "event.ORDER_CANCELLED":
-            yield Sample(metric=Metric.SIGNALS, labels=("cancelled", ""))
+            return (seen, _one(Metric.SIGNALS, "cancelled", ""))
         case "event.ORDER_FILLED":
-            if fields.get("complete"):
-                yield Sample(metric=Metric.SIGNALS, labels=("filled", ""))
+            filled = (_one(Metric.SIGNALS, "filled", ""),) if fields.get("complete") else ()
             # One that a query brought was late for a reason of its own.
             delay_s = fields.get("delay_s")
-            if fields.get("source") == "stream" and isinstance(delay_s, int | float):
-                yield Sample(metric=Metric.FILL_DELAY, value=max(float(delay_s), 0.0))
+            if fields.get("source") == "stream" and isinstance(delay_s, _NUMBERS):
+                return (seen, *filled, Sample(metric=Metric.FILL_DELAY, value=max(float(delay_s), 0.0)))
+            return (seen, *filled)
         case "transition":
-            yield Sample(metric=Metric.TRANSITIONS, labels=(_text(fields, "from"), _text(fields, "to")))
+            before, after = fields.get("from"), fields.get("to")
+            return (
+                seen,
+                _one(Metric.TRANSITIONS, "" if before is None else str(before), "" if after is None else str(after)),
+            )
         case "duplicate":
-            yield Sample(metric=Metric.DUPLICATES, labels=(_text(fields, "source"),))
+            return (seen, _one(Metric.DUPLICATES, _text(fields, "source")))
         case "duplicates":
             count = fields.get("count")
             value = float(count) if isinstance(count, int) else 1.0
-            yield Sample(metric=Metric.DUPLICATES, value=value, labels=(_text(fields, "source"),))
+            return (seen, Sample(metric=Metric.DUPLICATES, value=value, labels=(_text(fields, "source"),)))
         case "pulse":
-            yield from _gauges(fields)
+            return (seen, *_gauges(fields))
         case "fact" if fields.get("fact") == "executed_known":
-            yield Sample(metric=Metric.DUPLICATES, labels=(_text(fields, "source"),))
+            return (seen, _one(Metric.DUPLICATES, _text(fields, "source")))
         case "actor.crash":
-            yield Sample(metric=Metric.ACTOR_RESTARTS, labels=(_text(fields, "actor"),))
+            return (seen, _one(Metric.ACTOR_RESTARTS, _text(fields, "actor")))
         case "reply":
-            listed = "false" if fields.get("listed") is False else "true"
-            yield Sample(metric=Metric.RET_CODES, labels=(_text(fields, "group"), _text(fields, "verdict"), listed))
+            group, verdict = fields.get("group"), fields.get("verdict")
+            code = _one(
+                Metric.RET_CODES,
+                "" if group is None else str(group),
+                "" if verdict is None else str(verdict),
+                "false" if fields.get("listed") is False else "true",
+            )
             delay_s = fields.get("delay_s")
-            if fields.get("group") == "create" and isinstance(delay_s, int | float):
-                yield Sample(metric=Metric.ACK_DELAY, value=float(delay_s))
+            if group == "create" and isinstance(delay_s, _NUMBERS):
+                return (seen, code, Sample(metric=Metric.ACK_DELAY, value=float(delay_s)))
+            return (seen, code)
         case _:
-            pass
+            return (seen,)
 
 
 def _gauges(pulse: Mapping[str, object]) -> Iterator[Sample]:

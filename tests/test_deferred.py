@@ -12,6 +12,7 @@ from loguru import logger
 
 from hean import ConfigError, OrderState, OrderType, Router, Side, Signal
 from hean.telemetry import Deferred, Metric
+from hean.telemetry import deferred as pace
 from tests.conftest import Routers, our_threads
 from tests.desk.conftest import WAIT_S, until
 from tests.exchange import LoopbackExchange
@@ -88,6 +89,100 @@ def test_one_that_was_never_started_says_it_at_the_stop():
     deferred.observe("fact", {})
     assert deferred.stop(WAIT_S)
     assert 1 == len(heard.said)
+
+
+def test_a_stop_ends_every_pause_at_once(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(pace, "IDLE_S", 3600)
+    heard = Heard()
+    deferred = Deferred(heard)
+    deferred.start()
+    deferred.observe("fact", {})
+    assert deferred.stop(WAIT_S)
+    assert 1 == len(heard.said)
+
+
+@pytest.mark.parametrize("started", [True, False])
+def test_a_second_stop_changes_nothing(started: bool):
+    heard = Heard()
+    deferred = Deferred(heard)
+    if started:
+        deferred.start()
+    deferred.observe("fact", {})
+    assert deferred.stop(WAIT_S)
+    assert deferred.stop(WAIT_S)
+    assert 1 == len(heard.said)
+
+
+def test_an_order_that_is_on_its_way_is_let_through_first(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(pace, "IDLE_S", 0.01)
+    monkeypatch.setattr(pace, "LINGER_S", 3600)
+    heard = Heard()
+    deferred = Deferred(heard)
+    deferred.start()
+    deferred.observe("fact", {})
+    assert not until(lambda: heard.said, 0.3)
+    assert deferred.stop(WAIT_S)
+    assert 1 == len(heard.said)
+
+
+def test_the_more_waits_the_less_it_is_waited_for(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(pace, "LINGER_S", 3600)
+    heard = Heard()
+    deferred = Deferred(heard)
+    for number in range(2 * pace.FULL):
+        deferred.observe("fact", {"number": number})
+    deferred.start()
+    # Beyond what is waited for; the rest would wait for an hour.
+    assert until(lambda: len(heard.said) >= pace.FULL)
+    assert deferred.stop(WAIT_S)
+    assert list(range(2 * pace.FULL)) == [fields["number"] for _, fields in heard.said]
+
+
+def test_those_who_never_fall_silent_are_told_all_the_same():
+    heard = Heard()
+    deferred = Deferred(heard)
+    deferred.start()
+    never = threading.Event()
+    spoken = 0
+    while not heard.said and spoken < 2 * pace.FULL:
+        deferred.observe("fact", {"number": spoken})
+        spoken += 1
+        never.wait(0.005)
+    # Long before there was so much of it that it was hardly waited for.
+    assert spoken < pace.FULL / 2
+    assert deferred.stop(WAIT_S)
+    assert list(range(spoken)) == [fields["number"] for _, fields in heard.said]
+
+
+def test_others_run_between_two_slices(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(pace, "LINGER_S", 3600)
+    monkeypatch.setattr(pace, "PATIENCE", 0)
+    monkeypatch.setattr(pace, "IDLE_S", 0.01)
+    heard = Heard()
+    deferred = Deferred(heard)
+    for number in range(pace.SLICE + 1):
+        deferred.observe("fact", {"number": number})
+    deferred.start()
+    assert until(lambda: len(heard.said) == pace.SLICE)
+    assert not until(lambda: len(heard.said) > pace.SLICE, 0.3)
+    assert deferred.stop(WAIT_S)
+    assert pace.SLICE + 1 == len(heard.said)
+
+
+def test_a_thread_is_named_as_it_was_when_it_spoke():
+    heard = Heard()
+    deferred = Deferred(heard)
+
+    def speak() -> None:
+        for name in ("hean-OrderActor-1", "hean-idle"):
+            threading.current_thread().name = name
+            deferred.observe("fact", {})
+
+    speaker = threading.Thread(target=speak)
+    speaker.start()
+    speaker.join()
+    assert deferred.stop(WAIT_S)
+    assert ["hean-OrderActor-1", "hean-idle"] == [fields["thread"] for _, fields in heard.said]
 
 
 def test_no_trading_thread_writes_the_log(router: Routers, lines: list[Any]):

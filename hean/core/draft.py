@@ -6,21 +6,15 @@ What one step of the order machine writes on: a copy of the record, and the effe
 
 from __future__ import annotations
 
-from typing import Any
-
-from attrs import frozen
+from collections.abc import Callable
+from typing import TypeAlias
 
 from hean.core.facts import Effect, Fact, Shown
 from hean.core.record import Order, OrderPolicy
 from hean.core.types import Event, EventType, Execution, Ms, OrderId, OrderState
 
-
-@frozen
-class _Note:
-    type: EventType
-    reason: str = ""
-    detail: str = ""
-    execution: Execution | None = None
+# What is told, its reason, its detail, and the execution that it is about.
+_Note: TypeAlias = tuple[EventType, str, str, Execution | None]
 
 
 class Draft:
@@ -28,6 +22,7 @@ class Draft:
 
     __slots__ = (
         "_notes",
+        "_set",
         "_set_back",
         "_uncertain",
         "chart_state",
@@ -42,6 +37,9 @@ class Draft:
 
     def __init__(self, order: Order, fact: Fact, now_ms: Ms, policy: OrderPolicy, unit: float) -> None:
         self.order = order.draft(now_ms)
+        # The draft is this step's own copy, made once and seen by nobody before the step is over: written in place,
+        # because copying forty fields at each change is most of what a step would cost.
+        self._set: Callable[..., None] = vars(self.order).update
         self.fact = fact
         self.now_ms = now_ms
         self.policy = policy
@@ -59,32 +57,35 @@ class Draft:
             return ()
         order = self.order
         request = order.request
-        row = self.fact.row if isinstance(self.fact, Shown) else None
+        shown_ms = self.fact.row.updated_ms if isinstance(self.fact, Shown) else None
+        source = getattr(self.fact, "source", None)
         snapshot = order.snapshot()
-        return tuple(
-            Event(
-                type=note.type,
-                at_ms=self.now_ms,
-                event_ms=note.execution.exec_ms if note.execution else row.updated_ms if row else None,
-                correlation_id=request.correlation_id,
-                signal_id=request.signal_id,
-                order_link_id=request.order_link_id,
-                order_id=order.order_id or "",
-                exec_id=note.execution.exec_id if note.execution else "",
-                category=request.category,
-                symbol=request.symbol,
-                source=getattr(self.fact, "source", None),
-                complete=self._completes() if note.type is EventType.ORDER_FILLED else None,
-                reason=note.reason or chart_fact,
-                detail=note.detail,
-                order=snapshot,
-                execution=note.execution,
+        events = []
+        for kind, reason, detail, execution in self._notes:
+            complete = None
+            if kind is EventType.ORDER_FILLED:
+                complete = snapshot.state is OrderState.FILLED and snapshot.cum_exec_qty >= snapshot.qty
+            events.append(
+                Event(
+                    type=kind,
+                    at_ms=self.now_ms,
+                    event_ms=execution.exec_ms if execution else shown_ms,
+                    correlation_id=request.correlation_id,
+                    signal_id=request.signal_id,
+                    order_link_id=request.order_link_id,
+                    order_id=order.order_id or "",
+                    exec_id=execution.exec_id if execution else "",
+                    category=request.category,
+                    symbol=request.symbol,
+                    source=source,
+                    complete=complete,
+                    reason=reason or chart_fact,
+                    detail=detail,
+                    order=snapshot,
+                    execution=execution,
+                )
             )
-            for note in self._notes
-        )
-
-    def _completes(self) -> bool:
-        return self.order.state is OrderState.FILLED and self.order.ledger.cum_exec_qty >= self.order.qty
+        return tuple(events)
 
     def _bind(self, order_id: OrderId, *, newer: bool = False) -> None:
         # A conditional order may get another ID when it fires; a late reply to its create still names the old one.
@@ -97,10 +98,4 @@ class Draft:
         self._set(last_sent_ms=at_ms, blind_until_ms=Ms(at_ms + self.policy.visibility_ms))
 
     def _note(self, type_: EventType, reason: str, detail: str = "", execution: Execution | None = None) -> None:
-        self._notes.append(_Note(type_, reason, detail, execution))
-
-    def _set(self, **changes: Any) -> None:
-        # The draft is this step's own copy, made once and seen by nobody before the step is over: written in place,
-        # because copying forty fields at each change is most of what a step would cost.
-        for name, value in changes.items():
-            object.__setattr__(self.order, name, value)
+        self._notes.append((type_, reason, detail, execution))

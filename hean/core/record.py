@@ -12,9 +12,8 @@ be sent again. `core/order.py` is the only file that makes a new record from an 
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Final
 
-from attrs import fields, frozen
+from attrs import frozen
 
 from hean.core import exact
 from hean.core.ledger import Ledger
@@ -121,7 +120,8 @@ class Concession:
     cum_exec_qty: Decimal
 
 
-@frozen(kw_only=True)
+# With a dictionary and without slots: every fact copies its order once and writes on the copy, each in one call.
+@frozen(kw_only=True, slots=False)
 class Order:
     """
     One order, whole.
@@ -191,9 +191,7 @@ class Order:
     def draft(self, now_ms: Ms) -> Order:
         """A copy for one step to write on, which nobody else has seen yet."""
         copied: Order = object.__new__(Order)
-        for read, write in _PARTS:
-            write(copied, read(self))
-        object.__setattr__(copied, "updated_ms", now_ms)
+        vars(copied).update(vars(self), updated_ms=now_ms)
         return copied
 
     @property
@@ -314,8 +312,6 @@ class Order:
         )
 
 
-# Every fact copies its order once: its slots, read and written as they are, cost a fifth of what `evolve` does.
-_PARTS: Final = tuple((slot.__get__, slot.__set__) for slot in (getattr(Order, part.name) for part in fields(Order)))
 _OUTCOMES = frozenset({OrderState.FILLED, OrderState.CANCELLED, OrderState.REJECTED, OrderState.DENIED})
 _ENDED = _OUTCOMES | {OrderState.CLOSED}
 _ALIVE = frozenset({OrderState.ACKNOWLEDGED, OrderState.PARTIAL_FILL})

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 from decimal import Decimal
 
-from attrs import evolve
+import pytest
+from attrs import evolve, fields_dict
 
+from hean.core import commands, doubt, draft, evidence, step
 from hean.core.facts import Account
 from hean.core.record import Order
 from hean.core.types import Category, EventType, OrderStatus, Source
@@ -38,6 +42,16 @@ def test_event_names_the_order_the_signal_and_both_clocks():
         event.event_ms,
         event.at_ms,
     )
+
+
+@pytest.mark.parametrize("module", [draft, doubt, commands, evidence, step])
+def test_step_writes_only_what_an_order_has(module):
+    calls = [node for node in ast.walk(ast.parse(inspect.getsource(module))) if isinstance(node, ast.Call)]
+    writes = [call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr == "_set"]
+    assert [] == [call.lineno for call in writes if call.args]
+    written = {keyword.arg for call in writes for keyword in call.keywords}
+    assert written
+    assert set() == written - fields_dict(Order).keys()
 
 
 def test_row_binds_the_order_id_once():

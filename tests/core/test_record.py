@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 from attrs import evolve
+from attrs.exceptions import FrozenInstanceError
 
 from hean.core.facts import Command
 from hean.core.ledger import Ledger
@@ -66,6 +67,19 @@ def test_outcome_is_the_end_and_survives_settling(state):
 def test_gap_is_what_a_person_has_not_accepted(watermark, gap):
     short = evolve(ORDER, ledger=Ledger(watermark=Decimal(watermark)))
     assert (Decimal(watermark), Decimal(gap)) == (short.gap, evolve(short, conceded=conceded("0.4")).gap)
+
+
+def test_draft_is_a_copy_at_another_time():
+    order = in_state(OrderState.PARTIAL_FILL).order
+    draft = order.draft(Ms(7))
+    assert (evolve(order, updated_ms=Ms(7)), Ms(7)) == (draft, draft.updated_ms)
+    vars(draft).update(state=OrderState.FILLED)
+    assert OrderState.PARTIAL_FILL is order.state
+
+
+def test_order_does_not_change():
+    with pytest.raises(FrozenInstanceError):
+        ORDER.state = OrderState.FILLED
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ class Evidence(Commands):
             self._set(ledger=order.ledger.seen(row.cum_exec_qty))
             self._await_executions()
             return
-        amended = self._amended(row)
+        amended = "" if row.status.final else self._amended(row)
         self._bind(row.order_id, newer=True)
         if row.qty > 0:
             self._learn_qty(row.qty, row.updated_ms)
@@ -124,11 +124,12 @@ class Evidence(Commands):
             self._placed()
         if amended:
             self._note(EventType.ORDER_AMENDED, "amended", amended)
-        self._weigh_pending(fact)
+        if order.pending is not None:
+            self._weigh_pending(fact)
         self._await_executions()
 
     def _await_executions(self) -> None:
-        if self.order.gap > 0 or not self.order.fees_known:
+        if self.order.incomplete:
             # Executions usually follow on the stream at once: asked for only when they do not.
             self.effects.append(StartTimer(timer=Timer.QUERY, delay_ms=self.policy.gap_grace_ms))
 
@@ -144,27 +145,28 @@ class Evidence(Commands):
     def take_execution(self, fact: Executed) -> str:
         """Account one execution, and say how far it fills the order."""
         execution, order, request = fact.execution, self.order, self.order.request
-        known = order.ledger.knows(execution.exec_id) or not execution.exec_type.moves_qty
         ledger = order.ledger.add(execution)
-        if known:
+        # An execution that is counted anew, and nothing else, makes the ledger hold other IDs.
+        if ledger.id_runs is order.ledger.id_runs:
             # It may still bring the fee that an earlier row left out, and funding is the portfolio's.
             if ledger is not order.ledger or not execution.exec_type.moves_qty:
                 self._account(execution)
             self._set(ledger=ledger)
             return "executed_known"
         self._bind(execution.order_id, newer=True)
-        known_qty = order.qty
+        known_qty = qty = order.qty
         if execution.order_qty:
             self._learn_qty(execution.order_qty, execution.exec_ms)
+            qty = order.qty
         self._set(ledger=ledger, misses=0, confirming=None)
         if order.conceded is not None:
             self._set(conceded=evolve(order.conceded, qty=min(order.conceded.qty, ledger.gap)))
         self._placed()
-        if self.order.qty != known_qty and request.category is not Category.SPOT:
+        if qty != known_qty and request.category is not Category.SPOT:
             # The row that shows the change may come later, and finds it known. Spot counts some orders in quote coin.
-            self._note(EventType.ORDER_AMENDED, "amended", f"qty {known_qty} -> {self.order.qty}")
+            self._note(EventType.ORDER_AMENDED, "amended", f"qty {known_qty} -> {qty}")
         self._account(execution)
-        if not order.fees_known:
+        if ledger.without_fee and not order.fees_known:
             self._await_executions()
         expected = (request.category, request.symbol, request.side)
         if (execution.category, execution.symbol, execution.side) != expected:
@@ -175,7 +177,7 @@ class Evidence(Commands):
             self._note(EventType.ORDER_FILLED, "contradiction", self.why, execution)
             return "broken"
         self._note(EventType.ORDER_FILLED, str(execution.exec_type), execution=execution)
-        view = self.order.view
+        view = order.view
         if view is not None and view.status.final and ledger.cum_exec_qty > ledger.watermark:
             self._note(
                 EventType.ERROR,
@@ -194,11 +196,11 @@ class Evidence(Commands):
         outdated = order.known_qty_ms < ledger.last_exec_ms
         if amending or quoted or outdated or not execution.order_qty:
             # Nobody can say what the whole is: never FILLED and never overfill on a guess.
-            self._uncertain = total >= self.order.qty
+            self._uncertain = total >= qty
             return "executed_part"
-        if total < self.order.qty:
+        if total < qty:
             return "executed_part"
-        return "executed_full" if total == self.order.qty else "executed_over"
+        return "executed_full" if total == qty else "executed_over"
 
     def _account(self, execution: Execution) -> None:
         request = self.order.request
@@ -239,8 +241,6 @@ class Evidence(Commands):
     def _amended(self, row: OrderRow) -> str:
         """What the exchange changed against what was known; empty when nothing."""
         order, request = self.order, self.order.request
-        if row.status.final:
-            return ""
         known = order.view
         price = request.price if known is None else known.price
         trigger = request.trigger_price if known is None else known.trigger_price

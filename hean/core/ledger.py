@@ -92,12 +92,14 @@ class Ledger:
     @property
     def gap(self) -> Decimal:
         """How much of the watermark no execution explains yet; never negative."""
-        return max(exact.add(self.watermark, self.cum_exec_qty.copy_negate()), ZERO)
+        if self.watermark < self.cum_exec_qty:
+            return ZERO
+        return exact.add(self.watermark, self.cum_exec_qty.copy_negate())
 
     @property
     def avg_price(self) -> Decimal | None:
         """Average price to 28 digits, None before a fill. Inverse: harmonic, as the value is in base coin."""
-        if ZERO in {self.cum_exec_qty, self.cum_value}:
+        if not self.cum_exec_qty or not self.cum_value:
             return None
         if self.category is Category.INVERSE:
             return exact.quotient(self.cum_exec_qty, self.cum_value)
@@ -110,15 +112,34 @@ class Ledger:
 
     def knows(self, exec_id: ExecId) -> bool:
         """Whether this execution is counted already."""
-        return any(exec_id in run for run in self.id_runs)
+        # A generator would be entered once for each run.
+        for run in self.id_runs:  # noqa: SIM110
+            if exec_id in run:
+                return True
+        return False
 
     def overfill(self, qty: Decimal) -> Decimal:
         """How far the executions exceed the order's total quantity; zero where they do not."""
-        return max(exact.add(self.cum_exec_qty, qty.copy_negate()), ZERO)
+        if self.cum_exec_qty < qty:
+            return ZERO
+        return exact.add(self.cum_exec_qty, qty.copy_negate())
 
     def seen(self, watermark: Decimal) -> Ledger:
         """The ledger after a row of the exchange showed this cum_exec_qty; a lower one changes nothing."""
-        return evolve(self, watermark=watermark) if watermark > self.watermark else self
+        if watermark <= self.watermark:
+            return self
+        return Ledger(
+            category=self.category,
+            settle_coin=self.settle_coin,
+            cum_exec_qty=self.cum_exec_qty,
+            cum_value=self.cum_value,
+            fees=self.fees,
+            watermark=watermark,
+            last_seq=self.last_seq,
+            last_exec_ms=self.last_exec_ms,
+            without_fee=self.without_fee,
+            id_runs=self.id_runs,
+        )
 
     def add(self, execution: Execution) -> Ledger:
         """
@@ -141,14 +162,16 @@ class Ledger:
             unknown |= {execution.exec_id}
         else:
             fees = with_fee(fees, execution.fee_currency or self.settle_coin, execution.exec_fee)
-        return evolve(
-            self,
+        return Ledger(
+            category=self.category,
+            settle_coin=self.settle_coin,
             cum_exec_qty=exact.add(self.cum_exec_qty, execution.exec_qty),
             cum_value=exact.add(self.cum_value, value_of(execution)),
             fees=fees,
-            without_fee=unknown,
+            watermark=self.watermark,
             last_seq=max(self.last_seq, execution.seq),
             last_exec_ms=max(self.last_exec_ms, execution.exec_ms),
+            without_fee=unknown,
             id_runs=_with_id(self.id_runs, execution.exec_id),
         )
 

@@ -398,8 +398,7 @@ def apply(
         name = _about_denied(step, fact)
     else:
         name = _name_of(step, fact)
-        after = OrderState(engine.step(step, order.state, name))
-        step.finish(after)
+        step.finish(_STATES[engine.step(step, order.state, name)])
     return Applied(
         order=step.order, fact=name, before=order.state, effects=tuple(step.effects), events=step.events_of(name)
     )
@@ -479,6 +478,8 @@ def _name_of(step: Step, fact: Fact) -> str:
     assert_never(fact)
 
 
+# Enum's own look-up by value is two calls of Python.
+_STATES: Final[Mapping[str, OrderState]] = {state.value: state for state in OrderState}
 _REPLIES: Final[Mapping[type[Fact], str]] = {
     Accepted: "accepted",
     NotSent: "not_sent",

@@ -224,6 +224,19 @@ class Order:
         return max(exact.add(self.ledger.gap, self.conceded.qty.copy_negate()), ZERO)
 
     @property
+    def has_gap(self) -> bool:
+        """Whether `gap` is above zero."""
+        ledger = self.ledger
+        if self.conceded is None:
+            return ledger.watermark > ledger.cum_exec_qty
+        return ledger.gap > self.conceded.qty
+
+    @property
+    def incomplete(self) -> bool:
+        """An execution of it, or the fee of one, is still to be told."""
+        return self.has_gap or (bool(self.ledger.without_fee) and not self.fees_known)
+
+    @property
     def fees_known(self) -> bool:
         """Every execution's fee was told, or an operator accepted that it stays untold."""
         return self.ledger.without_fee <= (self.conceded.without_fee if self.conceded is not None else frozenset())
@@ -250,7 +263,7 @@ class Order:
     @property
     def unresolved(self) -> bool:
         """Something about this order can only be answered by asking."""
-        if self.state in _UNKNOWN or self.gap > 0 or not self.fees_known:
+        if self.state in _UNKNOWN or self.incomplete:
             return True
         match self.state:
             case OrderState.PENDING:
@@ -261,8 +274,10 @@ class Order:
                 # Gone missing, filled by our own count alone, or a request failed: the next answer decides.
                 failed = self.pending is not None and self.pending.failed_ms is not None
                 return failed or self.misses > 0 or self.ledger.cum_exec_qty >= self.qty
-            case _:
+            case OrderState.REJECTED:
                 return self.contradicted
+            case _:
+                return False
 
     @property
     def contradicted(self) -> bool:
@@ -276,6 +291,7 @@ class Order:
     def snapshot(self) -> OrderSnapshot:
         """The public picture of this order."""
         request, view, ledger = self.request, self.view, self.ledger
+        state, qty = self.state, self.qty
         return OrderSnapshot(
             order_link_id=request.order_link_id,
             correlation_id=request.correlation_id,
@@ -285,12 +301,12 @@ class Order:
             symbol=request.symbol,
             side=request.side,
             order_type=request.order_type,
-            state=self.state,
+            state=state,
             outcome=self.outcome,
-            qty=self.qty,
+            qty=qty,
             price=view.price if view is not None and view.price else request.price,
             cum_exec_qty=ledger.cum_exec_qty,
-            leaves_qty=ZERO if self.ended else max(self.qty - ledger.cum_exec_qty, ZERO),
+            leaves_qty=ZERO if state in _ENDED else max(qty - ledger.cum_exec_qty, ZERO),
             avg_price=ledger.avg_price,
             order_id=self.order_id,
             trigger_price=view.trigger_price if view is not None else request.trigger_price,
@@ -299,8 +315,8 @@ class Order:
             reduce_only=request.reduce_only,
             position_idx=request.position_idx,
             watermark=ledger.watermark,
-            gap=self.gap,
-            overfill_qty=ledger.overfill(self.qty),
+            gap=ledger.gap if self.conceded is None else self.gap,
+            overfill_qty=ledger.overfill(qty),
             fees=ledger.fees,
             pending=str(self.pending.command) if self.pending is not None else "",
             status=str(view.status) if view is not None else "",

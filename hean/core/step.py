@@ -59,7 +59,8 @@ class Step(Doubt, Evidence):
 
     def landed(self, attempt: int) -> None:
         """A reply came: the newest attempt is not in flight any more, and its bytes left no later than now."""
-        if self.order.in_flight and attempt == self.order.tries:
+        order = self.order
+        if order.in_flight and attempt == order.tries:
             self._sent_by(self.now_ms)
             self._set(in_flight=False)
 
@@ -69,7 +70,7 @@ class Step(Doubt, Evidence):
             return False
         # Answered: where something has come between, the question is asked anew once it is out of the way.
         self._set(confirming=None)
-        return order.gap == 0 and order.state in _TERMINAL and not order.contradicted
+        return not order.has_gap and order.state in _TERMINAL and not order.contradicted
 
     # Guards.
 
@@ -204,22 +205,24 @@ class Step(Doubt, Evidence):
 
     def finish(self, after: OrderState) -> None:
         """Take the new state, pursue what waits for it, and see whether the order can settle."""
-        before = self.order.state
+        order = self.order
+        before = order.state
         self._set(state=after)
         if before is OrderState.CLOSED and after is not OrderState.CLOSED:
             self._set(settled_from=None, confirming=None)
         if self._uncertain:
             self.query()
-        if after in _TERMINAL or after is OrderState.DENIED:
+        wished = order.wish_cancel or order.wish_amend is not None
+        if (wished or order.pending is not None) and (after in _TERMINAL or after is OrderState.DENIED):
             self._drop_requests(after)
         if after in _TERMINAL:
             self._seek_settlement()
-        else:
+        elif wished:
             self._pursue()
 
     def _seek_settlement(self) -> None:
         order = self.order
-        if order.unresolved or order.confirming is not None:
+        if order.confirming is not None or order.unresolved:
             return
         self._set(confirming=order.ledger.last_seq)
         self.effects.append(ConfirmPosition(seq=order.ledger.last_seq))

@@ -97,6 +97,19 @@ def test_watermark_only_rises_and_the_gap_is_what_fills_do_not_explain():
     assert Decimal(0) == ledger.add(FILL).add(evolve(FILL, exec_id=ExecId("e2"))).gap
 
 
+def test_watermark_that_rises_changes_nothing_else():
+    ledger = Ledger(category=Category.SPOT, settle_coin="USDC").add(evolve(FILL, exec_fee=None))
+    seen = ledger.seen(Decimal("0.5"))
+    assert (evolve(ledger, watermark=Decimal("0.5")), Decimal("0.5")) == (seen, seen.watermark)
+    assert seen.add(evolve(FILL, exec_id=ExecId("e2"))).watermark == seen.watermark
+
+
+@pytest.mark.parametrize("told,gap,overfill", [("0.30", "0.00", "0.00"), ("0.2", "0", "0.1"), ("1.00", "0.70", "0")])
+def test_gap_and_overfill_show_the_digits_that_were_counted(told, gap, overfill):
+    ledger = Ledger().add(FILL).seen(Decimal(told))
+    assert (gap, overfill) == (str(ledger.gap), str(ledger.overfill(Decimal(told))))
+
+
 def test_overfill_is_what_exceeds_the_order():
     assert Decimal("0.1") == ledger_of(FILL).overfill(Decimal("0.2"))
     assert Decimal(0) == ledger_of(FILL).overfill(Decimal("0.4"))

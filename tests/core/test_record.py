@@ -69,6 +69,29 @@ def test_gap_is_what_a_person_has_not_accepted(watermark, gap):
     assert (Decimal(watermark), Decimal(gap)) == (short.gap, evolve(short, conceded=conceded("0.4")).gap)
 
 
+@pytest.mark.parametrize("word", [None, conceded("0"), conceded("0.1"), conceded("0.2")])
+@pytest.mark.parametrize("watermark", ["0", "0.4", "0.5", "0.6"])
+def test_gap_is_had_where_it_is_above_zero(watermark, word):
+    seen = evolve(ORDER, ledger=PART.seen(Decimal(watermark)), conceded=word)
+    assert (seen.gap > 0) is seen.has_gap
+
+
+@pytest.mark.parametrize(
+    "changes,incomplete",
+    [
+        ({}, False),
+        ({"ledger": PART}, False),
+        ({"ledger": PART.seen(Decimal("0.5"))}, True),
+        ({"ledger": PART.seen(Decimal("0.5")), "conceded": conceded("0.1")}, False),
+        ({"ledger": Ledger().add(fill("e1", "0.4", exec_fee=None))}, True),
+        ({"ledger": Ledger().add(fill("e1", "0.4", exec_fee=None)), "conceded": conceded("0", "e1")}, False),
+        ({"ledger": Ledger().add(fill("e1", "0.4", exec_fee=None)), "conceded": conceded("0", "e2")}, True),
+    ],
+)
+def test_order_is_incomplete_while_an_execution_or_a_fee_is_still_to_be_told(changes, incomplete):
+    assert incomplete is evolve(ORDER, **changes).incomplete
+
+
 def test_draft_is_a_copy_at_another_time():
     order = in_state(OrderState.PARTIAL_FILL).order
     draft = order.draft(Ms(7))

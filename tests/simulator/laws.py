@@ -253,8 +253,19 @@ class Laws:
         return [order for order in self.world.account.orders.values() if order.order_link_id == link_id]
 
     def _words(self, link_id: str) -> set[str | None]:
-        """What the exchange calls the orders of that ID, of which a split makes several; None where it has none."""
-        return {order.status for order in self._orders_of(link_id)} or {None}
+        """
+        What the exchange calls the orders of that ID, of which a split makes several; None where it has none of ours.
+
+        What another hand placed under our ID may be taken for ours, as nobody can tell them apart by their ID; that
+        ours was refused is true all the same.
+        """
+        statuses: set[str | None] = {order.status for order in self._orders_of(link_id)}
+        return statuses | {None} if self.none_is_ours(link_id) else statuses
+
+    def none_is_ours(self, link_id: str) -> bool:
+        """Whether the exchange has no order of that ID but those that another hand placed."""
+        foreign = self.world.twins.get(link_id, set())
+        return all(order.order_id in foreign for order in self._orders_of(link_id))
 
     def _is_split(self, link_id: str) -> bool:
         return len(self._orders_of(link_id)) > 1
@@ -266,7 +277,7 @@ class Laws:
             self.world.coverage.cell(before, fact)
         if before != after and after not in MOVES[before]:
             self.fail("orders_never_go_back", f"{link_id}: {before} -> {after} by {fact}")
-        if before != after and after == "CLOSED":
+        if before != after and after == "CLOSED" and not (before == "REJECTED" and self.none_is_ours(link_id)):
             self._settled(link_id)
         self._lost_for_good(link_id, after, fact)
         if before != after and fact != "resolved":
@@ -325,7 +336,7 @@ class Laws:
 
     def _no_end_is_assumed(self, link_id: str, after: str, fact: str) -> None:
         """FILLED, CANCELLED and REJECTED are the exchange's words, not guesses; unless a person's word stands."""
-        if link_id in self.resolved or link_id in self.world.twins or self.world.denied:
+        if link_id in self.resolved or self.world.denied:
             return
         theirs = self._orders_of(link_id)
         fine = {

@@ -75,6 +75,9 @@ def orders_are_equal(laws: Laws) -> None:
             theirs = part if part.status in FINAL and snapshot.outcome in outcomes_of(part) else theirs
         if snapshot.state is OrderState.DENIED:
             continue
+        if snapshot.outcome is OrderState.REJECTED and laws.none_is_ours(entry.order_link_id):
+            # Ours was never placed, whatever another hand has placed under its ID.
+            theirs = None
         what = f"{entry.order_link_id} {snapshot.state} {snapshot.outcome} {snapshot.cum_exec_qty}/{snapshot.qty}"
         resolved = isinstance(order, Order) and order.conceded is not None
         if theirs is None:

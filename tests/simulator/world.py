@@ -130,8 +130,8 @@ class World:
         self.power_cut = False
         self.journal_failed = False
         self.bugs = 0
-        self.twins: set[str] = set()
-        """IDs of ours that another hand has used."""
+        self.twins: dict[str, set[str]] = {}
+        """IDs of ours that another hand has used, and the orders that it placed under them."""
         self.denied = False
         """The exchange's lists have denied an order that it had shown, for longer than they may."""
         self.calm = False
@@ -463,12 +463,15 @@ class World:
                 raise ValueError(action)
 
     def arm(self, args: Args) -> None:
+        before = set(self.account.orders)
         try:
             row = self.net.control("POST", "faults", args)
         except ValueError as error:
             self.tell("fault.refused", error=str(error))
             return
-        self.twins |= {args["args"]["order_link_id"]} if "order_link_id" in args.get("args", {}) else set()
+        if "order_link_id" in args.get("args", {}):
+            placed = self.account.orders.keys() - before
+            self.twins.setdefault(args["args"]["order_link_id"], set()).update(placed)
         if args["fault"] in AT_ONCE and row["fired"]:
             self.coverage.struck(args["fault"], row["fired"])
 
@@ -676,7 +679,7 @@ class World:
         self._live_until(self.kernel.now_ms + 1)
         if self.life is None:
             raise Violation("process_lives", "no process runs")
-        if any(self.laws.is_open(link_id) for link_id in self.laws.resolved | self.twins):
+        if any(self.laws.is_open(link_id) for link_id in self.laws.resolved | self.twins.keys()):
             # Who decided before the exchange had spoken looks again; what another hand placed under our ID goes too.
             self.cancel_by_hand()
         self._await_quiet()

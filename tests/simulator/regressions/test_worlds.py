@@ -175,3 +175,15 @@ def test_order_that_a_late_fill_reopens_while_it_is_let_go_has_an_actor() -> Non
         length_ms=8_000,
     )
     assert None is play(plan).broken
+
+
+def test_order_that_was_refused_is_rejected_though_another_hand_has_used_its_id() -> None:
+    taken = {"symbol": "BTCUSDT", "category": "linear", "side": "Buy", "qty": "0.02", "order_link_id": link_id_of(0)}
+    plan = world(
+        50452,
+        fault(3_000, "foreign_order", **taken),
+        fault(4_000, "error", {"op": "order.create"}, ret_code=110007),
+        submit(4_100, qty="0.006", order_type="Limit", price="94864.5"),
+        length_ms=7_000,
+    )
+    assert None is play(plan).broken

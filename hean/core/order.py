@@ -82,8 +82,12 @@ class OrderChart(StateChart["Step"]):
     CLOSED = State(value="CLOSED")
 
     # What we do and what the gateway tells of it.
-    denied = PENDING.to(DENIED, unless="attempted", on="deny") | PENDING.to(
-        REJECTED, cond="attempted", on="reject_not_placed"
+    denied = (
+        PENDING.to(DENIED, unless="attempted", on="deny")
+        | PENDING.to(REJECTED, cond="cleared", on="reject_not_placed")
+        # That a code says "refused before matching" is for some codes our reading of it: enough to try again under the
+        # same ID, not to tell a strategy that nothing was placed.
+        | PENDING.to(TIMEOUT, on=["not_proven", "query"])
     )
     sent = PENDING.to(SUBMITTED, on="send_create") | stay(
         SUBMITTED, TIMEOUT, ACKNOWLEDGED, PARTIAL_FILL, FILLED, CANCELLED, REJECTED, ERROR, CLOSED, on="alarm"
@@ -91,7 +95,8 @@ class OrderChart(StateChart["Step"]):
     not_sent = (
         SUBMITTED.to(PENDING, cond="may_resend", on=["take_back", "schedule_retry"])
         | SUBMITTED.to(DENIED, cond="only_attempt", on=["take_back", "deny_unsent"])
-        | SUBMITTED.to(REJECTED, on=["take_back", "reject_not_placed"])
+        # This attempt never left; an earlier one did, and all that is known of it may be one early look-up.
+        | SUBMITTED.to(TIMEOUT, on=["take_back", "not_proven", "query"])
         | stay(PENDING, TIMEOUT)
         | stay(ACKNOWLEDGED, PARTIAL_FILL, FILLED, CANCELLED, REJECTED, ERROR, CLOSED, on="alarm")
     )
@@ -162,11 +167,12 @@ class OrderChart(StateChart["Step"]):
         on="back_off_if_unresolved",
     )  # fmt: skip
     nothing_found = (
-        # The look-up that precedes a re-send came back empty, after a refusal that was its attempt's own proof.
-        # One that nobody waits for sends nothing.
+        # The look-up that precedes a re-send came back empty, after a refusal before matching: should that have been
+        # none, the same ID keeps a second order out. One that nobody waits for sends nothing.
         stay(PENDING, cond="cleared")
         | PENDING.to(SUBMITTED, cond="may_send", on="send_create")
-        | PENDING.to(REJECTED, on="reject_not_placed")
+        # Not sent again, so the ID protects nobody: one look-up, however early, is no proof.
+        | PENDING.to(TIMEOUT, on=["not_proven", "back_off"])
         | stay(CLOSED)
         | stay(SUBMITTED, TIMEOUT, ACKNOWLEDGED, PARTIAL_FILL, FILLED, CANCELLED, REJECTED, ERROR, on="back_off")
     )
@@ -296,7 +302,8 @@ class OrderChart(StateChart["Step"]):
     # Commands and what comes of them.
     cancel_asked = (
         PENDING.to(DENIED, unless="attempted", on="deny_cancelled")
-        | PENDING.to(REJECTED, cond="attempted", on=["note_wish", "reject_not_placed"])
+        | PENDING.to(REJECTED, cond="cleared", on=["note_wish", "reject_not_placed"])
+        | PENDING.to(TIMEOUT, on=["wish_cancel", "not_proven", "query"])
         | stay(SUBMITTED, on=["wish_cancel", "withdraw"])
         | stay(TIMEOUT, on=["wish_cancel", "query"])
         | stay(ACKNOWLEDGED, PARTIAL_FILL, ERROR, on="wish_cancel")

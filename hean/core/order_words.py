@@ -83,7 +83,7 @@ _FILL = (
 _COMMAND = "It answers the command that is out; an answer to another is no news."
 
 CHECKS: Final[Mapping[str, str]] = {
-    "denied": "The reason is typed.",
+    "denied": "The reason is typed. After an attempt it ends nothing until its absence is proven.",
     "sent": "Not halted, no cancel wished, younger than the maximum age, else `denied`.",
     "not_sent": f"No byte left. {_NEWEST}",
     "retry_due": "As `sent`, and tries are left, else `denied`; outside PENDING it asks nothing.",

@@ -120,8 +120,9 @@ class Step(Doubt, Evidence):
         self._note(EventType.ORDER_REQUEST, "create", f"attempt {self.order.tries}")
 
     def take_back(self) -> None:
-        """The attempt never left: it was none."""
-        self._set(attempts=self.order.attempts - 1, cleared=True)
+        """The attempt never left: it was none. Of an earlier one that proves nothing."""
+        attempts = self.order.attempts - 1
+        self._set(attempts=attempts, cleared=attempts == 0)
 
     def clear(self) -> None:
         self._set(cleared=True, lookups=0)
@@ -152,6 +153,11 @@ class Step(Doubt, Evidence):
         _, detail = self._no()
         self._set(reason="not_placed")
         self._note(EventType.ORDER_REJECTED, "not_placed", f"proven never placed, and not sent again: {detail}")
+
+    def not_proven(self) -> None:
+        _, detail = self._no()
+        what = f"not sent again: {detail}; asking the exchange whether it has what was sent"
+        self._note(EventType.ORDER_UNKNOWN, "not_proven", what)
 
     def note_wish(self) -> None:
         self.effects.append(Decide(command=Command.CANCEL, taken=True, why="proven not placed; not sent again"))

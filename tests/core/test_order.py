@@ -191,18 +191,21 @@ settled            |-          |-          |-          |-         |-         |>C
 
 # The rows of a cell beyond the first: state, fact, what the record or the fact is like, what happens.
 ATTEMPTED = {"attempts": 1, "tries": 1, "cleared": False, "in_flight": False}
+ABSENT = {**ATTEMPTED, "cleared": True}
 OUT_OF_TRIES = {"attempts": 1, "tries": 4}
 REJECTED_VIEW = evolve(SHOWN, status=OrderStatus.REJECTED)
 WOKEN = {"executed_part": "F", "executed_full": "F", "executed_over": "FZ"}
 BRANCHES: list[tuple[OrderState, str, dict[str, Any], str]] = [
-    (OrderState.PENDING, "denied", ATTEMPTED, ">REJ Pj"),
+    (OrderState.PENDING, "denied", ATTEMPTED, ">TIM Qu"),
+    (OrderState.PENDING, "denied", ABSENT, ">REJ Pj"),
     (OrderState.PENDING, "retry_due", ATTEMPTED, "Q"),
     (OrderState.PENDING, "nothing_found", ATTEMPTED, ">SUB Co"),
-    (OrderState.PENDING, "nothing_found", {**ATTEMPTED, "halted": True}, ">REJ Pj"),
+    (OrderState.PENDING, "nothing_found", {**ATTEMPTED, "halted": True}, ">TIM Tu"),
     (OrderState.PENDING, "query_due", ATTEMPTED, "Q"),
-    (OrderState.PENDING, "cancel_asked", ATTEMPTED, ">REJ YPj"),
+    (OrderState.PENDING, "cancel_asked", ATTEMPTED, ">TIM Qu"),
+    (OrderState.PENDING, "cancel_asked", ABSENT, ">REJ YPj"),
     (OrderState.SUBMITTED, "not_sent", OUT_OF_TRIES, ">DEN d"),
-    (OrderState.SUBMITTED, "not_sent", {"attempts": 2, "tries": 4}, ">REJ Pj"),
+    (OrderState.SUBMITTED, "not_sent", {"attempts": 2, "tries": 4}, ">TIM Qu"),
     (OrderState.SUBMITTED, "not_sent", {"halted": True}, ">DEN d"),
     (OrderState.SUBMITTED, "not_sent", {"wish_cancel": True}, ">DEN Yd"),
     (OrderState.SUBMITTED, "accepted", {"wish_cancel": True}, "TXx"),

@@ -20,12 +20,14 @@ from hean.core.facts import (
     Refused,
     Resolved,
     RetryDue,
+    SendCancel,
     SendCreate,
     Settled,
     StartTimer,
     Timer,
     WithdrawCreate,
 )
+from hean.core.retry import RetryPolicy
 from hean.core.step import Step
 from hean.core.types import DenyReason, EventType, Ms, OrderState, OrderStatus
 from tests.core.orders import (
@@ -125,11 +127,46 @@ def test_order_that_cannot_reach_the_exchange_is_denied_after_its_tries():
     assert "connection refused; 4 of 4 tries used" == last_event(made).detail
 
 
-def test_retry_beyond_the_tries_is_rejected_where_an_attempt_was_made():
-    made = in_state(OrderState.PENDING, attempts=1, tries=4, cleared=False)
+def test_retry_beyond_the_tries_is_rejected_where_absence_was_proven():
+    made = in_state(OrderState.PENDING, attempts=1, tries=4, cleared=True)
     made.take(RetryDue())
     assert (OrderState.REJECTED, "not_placed") == (made.state, made.order.reason)
     assert "proven never placed, and not sent again: 4 tries; 4 of 4 tries used" == last_event(made).detail
+
+
+def test_refusal_before_matching_rejects_nothing_until_absence_is_proven():
+    made = Life(policy=evolve(POLICY, create=RetryPolicy(max_tries=1)))
+    made.take(SENT)
+    made.take(NotExecuted(attempt=1, why="429 overloaded"), after_ms=1)
+    made.take(RetryDue(), after_ms=250)
+    assert (OrderState.TIMEOUT, 1) == (made.state, made.wanted(QueryOrder))
+    assert (EventType.ORDER_UNKNOWN, "not_proven") == (last_event(made).type, last_event(made).reason)
+    assert "not sent again: 1 tries; 1 of 1 tries used; asking" in last_event(made).detail
+    made.look()
+    assert OrderState.TIMEOUT is made.state
+    made.look(after_ms=BLIND_MS)
+    made.look()
+    assert (OrderState.REJECTED, "not_placed", 1) == (made.state, made.order.reason, made.wanted(SendCreate))
+
+
+def test_order_that_a_refusal_before_matching_left_alive_is_taken_as_it_is():
+    made = life(SENT, NotExecuted(attempt=1, why="429 overloaded"), Halted(halted=True), RetryDue(), NEW)
+    assert OrderState.ACKNOWLEDGED is made.state
+
+
+def test_withdrawn_attempt_proves_nothing_of_the_one_before_it():
+    made = life(SENT, NotExecuted(attempt=1, why="429 overloaded"), RetryDue())
+    made.look()
+    assert (OrderState.SUBMITTED, 2) == (made.state, made.order.tries)
+    made.take(CANCEL, NotSent(attempt=2, why="withdrawn"))
+    assert (OrderState.TIMEOUT, 1, False) == (made.state, made.order.attempts, made.order.cleared)
+
+
+def test_look_up_that_comes_back_empty_once_nothing_may_be_sent_is_no_proof():
+    made = life(SENT, NotExecuted(attempt=1, why="429 overloaded"), RetryDue(), Halted(halted=True))
+    made.look()
+    assert (OrderState.TIMEOUT, "not_proven") == (made.state, last_event(made).reason)
+    assert Timer.QUERY is made.effects[-1].timer
 
 
 def test_refusal_before_matching_is_looked_up_once_before_the_next_send():
@@ -170,10 +207,18 @@ def test_cancel_before_sending_is_a_denial():
     assert [(Command.CANCEL, True)] == decisions(made)
 
 
-def test_cancel_between_attempts_ends_the_order_as_never_placed():
+def test_cancel_between_attempts_ends_the_order_once_it_is_proven_never_placed():
     made = life(SENT, NotExecuted(attempt=1, why="busy"), CANCEL)
+    assert (OrderState.TIMEOUT, []) == (made.state, decisions(made))
+    made.look(after_ms=BLIND_MS)
+    made.look()
     assert (OrderState.REJECTED, "not_placed") == (made.state, made.order.reason)
     assert [(Command.CANCEL, True)] == decisions(made)
+
+
+def test_cancel_between_attempts_is_sent_once_the_order_is_shown():
+    made = life(SENT, NotExecuted(attempt=1, why="busy"), CANCEL, NEW)
+    assert (OrderState.ACKNOWLEDGED, 1) == (made.state, made.wanted(SendCancel))
 
 
 def test_quarantined_order_learns_its_id_from_a_late_reply():

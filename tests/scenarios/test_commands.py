@@ -184,14 +184,14 @@ def test_cancel_of_an_unknown_outcome_is_sent_once_the_order_is_found(world: Wor
     assert [1, 1] == [len(world.creates(ticket.order_link_id)), len(world.commands("cancel", ticket))]
 
 
-def test_cancel_of_a_create_that_was_refused_for_now_is_the_end(world: World) -> None:
+def test_cancel_of_a_create_that_was_refused_for_now_is_the_end_once_its_absence_is_proven(world: World) -> None:
     with world.router() as router:
         world.exchange.fault("rate_limit", world.create, args={"ms": 1_500})
         ticket = router.submit(resting("throttled"))
         ticket.wait_for(OrderState.PENDING, WAIT_S)
         until(lambda: ticket.state is OrderState.PENDING)
         assert "denied" == ticket.amend(qty="0.002").decided
-        assert "done" == ticket.cancel().decided
+        assert "waiting" == ticket.cancel().decided
         order = ticket.wait(WAIT_S)
         assert (OrderState.REJECTED, "not_placed") == (order.outcome, order.reason)
         assert 1 == world.fired("rate_limit")

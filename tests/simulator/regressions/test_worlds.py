@@ -187,3 +187,27 @@ def test_order_that_was_refused_is_rejected_though_another_hand_has_used_its_id(
         length_ms=7_000,
     )
     assert None is play(plan).broken
+
+
+def test_order_that_lives_though_its_create_was_refused_for_load_is_not_rejected() -> None:
+    plan = world(
+        65457,
+        fault(900, "error", {"endpoint": "order/create"}, executed=True, http_status=429),
+        submit(1_000),
+        length_ms=3_000,
+        entry="rest",
+        max_tries=1,
+    )
+    assert None is play(plan).broken
+
+
+def test_order_that_lives_though_its_create_was_refused_for_load_is_cancelled() -> None:
+    plan = world(
+        80418,
+        fault(900, "error", {"endpoint": "order/create"}, executed=True, http_status=429),
+        submit(1_000, order_type="Limit", price="90000"),
+        Action(1_001, "cancel", {"n": 0}),
+        length_ms=3_000,
+        entry="rest",
+    )
+    assert None is play(plan).broken

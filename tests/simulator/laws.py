@@ -23,6 +23,7 @@ from hean.core.types import (
 )
 from hean.journal import Batch, Committed
 from tests.exchange.orders import Order as TheirOrder
+from tests.simulator.lists import Lists
 from tests.simulator.network import SimSocket
 from tests.simulator.quiet import END_LAWS, FINAL, QUIET_LAWS, actor_of, the_journal_is_whole
 from tests.simulator.violation import Unknowable, Violation, require
@@ -107,6 +108,7 @@ class Laws:
         """Why the exchange's books cannot be asked any more; empty while they can."""
         self._spoiled = 0
         self.told = 0
+        self.lists = Lists(world)
 
     # The other side's books.
 
@@ -432,6 +434,7 @@ class Laws:
         if life is None or socket.channel != "private" or life.sockets.newest is not socket:
             return
         keys, spoiled = rows_of(raw, self)
+        self.lists.tell({exec_id for _, _, exec_id in keys})
         if life.plant.context.gate.streaming:
             self._owed += keys
             self._spoiled_owed += spoiled

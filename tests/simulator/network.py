@@ -99,6 +99,7 @@ class Net:
         self.story = story
         self.on_create: Callable[[str, str], None] = lambda link_id, channel: None
         self.on_row: Callable[[SimSocket, bytes], None] = lambda socket, raw: None
+        self.on_answer: Callable[[Request, bytes], Callable[[], None]] = lambda request, body: lambda: None
         self.in_flight = 0
         self.held: list[HeldReply] = []
         self.creates: dict[str, list[int]] = {}

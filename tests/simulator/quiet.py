@@ -129,7 +129,12 @@ def outcomes_of(theirs: TheirOrder) -> set[OrderState]:
 
 
 def executions_are_equal(laws: Laws) -> None:
-    """The exchange's executions are ours, each once."""
+    """
+    The exchange's executions are ours, each once.
+
+    But for those of another hand that two lists have kept back and nothing has told of: where they leave the position
+    as it was, for another law compares it, nobody can know of them.
+    """
     world = laws.world
     first_ms = int(world.journal.mark("first_start_ms") or 0)
     theirs = {(e.instrument.category, e.symbol, e.exec_id) for e in world.account.executions if e.exec_ms >= first_ms}
@@ -137,6 +142,10 @@ def executions_are_equal(laws: Laws) -> None:
     require(len(ours) == len(set(ours)), "executions_are_equal", "an execution is there twice")
     early = {(e.instrument.category, e.symbol, e.exec_id) for e in world.account.executions if e.exec_ms < first_ms}
     missing, extra = theirs - set(ours), set(ours) - theirs - early
+    if world.plan_has("partial_page"):
+        missing = {
+            key for key in missing if laws.their_exec(key[2]).order_link_id or not laws.lists.never_shown(key[2])
+        }
     require(not missing and not extra, "executions_are_equal", lambda: f"only there {missing}, only here {extra}")
 
 

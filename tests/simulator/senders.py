@@ -110,6 +110,7 @@ class SimPool:
                 fail(kernel.now_ms + http.delay_ms + net.delay_ms(), Phase.AFTER_SEND, "RemoteDisconnected", sent_ms)
                 return
             net.tell("http", call=name, query=request.query or request.body, answer=http.status, body=http.body[:600])
+            heard = net.on_answer(request, http.body)
             if stuck or net.strikes("lost_back"):
                 due_ms = deadline_ms if stuck else kernel.now_ms + net.delay_ms()
                 fail(due_ms, Phase.AFTER_SEND, "ConnectionResetError", sent_ms)
@@ -119,6 +120,7 @@ class SimPool:
             def come_back() -> None:
                 net.in_flight -= 1
                 if process.alive and not settled:
+                    heard()
                     settle(self._reply(call, judge(call, http.status, http.headers.items(), http.body), sent_ms, text))
 
             kernel.at(kernel.now_ms + http.delay_ms + net.delay_ms(), come_back)

@@ -146,6 +146,7 @@ class World:
         self.kernel.after_turn = self.laws.after_turn
         self.net.on_create = self.laws.create_leaves
         self.net.on_row = self.laws.frame_arrives
+        self.net.on_answer = self.laws.lists.answered
 
     def plan_has(self, *faults: str) -> bool:
         """Whether one of these faults is in the plan."""

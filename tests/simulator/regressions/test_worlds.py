@@ -211,3 +211,26 @@ def test_order_that_lives_though_its_create_was_refused_for_load_is_cancelled() 
         entry="rest",
     )
     assert None is play(plan).broken
+
+
+def there_and_back(lists: int) -> Plan:
+    """While the router is down, another hand buys and sells as much; so many lists of executions leave that out."""
+    traded = {"symbol": "BTCUSDT", "category": "linear", "qty": "0.006"}
+    return world(
+        43738,
+        Action(1_000, "crash", {"point": "turn", "nth": 1, "down_ms": 12_000, "lost_commits": 0, "offset_ms": 0}),
+        fault(1_100, "partial_page", {"endpoint": "execution/list"}, count=lists, rows=0),
+        fault(2_000, "foreign_order", side="Buy", **traded),
+        fault(2_100, "foreign_order", side="Sell", **traded),
+        length_ms=14_000,
+        overlap_s=5.0,
+    )
+
+
+def test_what_two_lists_kept_back_and_nothing_betrays_cannot_be_known() -> None:
+    # Of two categories each: what catches up, and the comparison after it.
+    assert None is play(there_and_back(lists=4)).broken
+
+
+def test_what_one_list_kept_back_is_found_by_the_next() -> None:
+    assert None is play(there_and_back(lists=2)).broken

@@ -81,7 +81,10 @@ class Evidence(Commands):
             return view.status.final and row.cum_exec_qty <= watermark
         seen = (row.cum_exec_qty, _RANK.get(row.status, _FINAL_RANK))
         known = (watermark, _RANK.get(view.status, _FINAL_RANK))
-        if seen != known or row.updated_ms >= view.updated_ms:
+        older = row.updated_ms < view.updated_ms
+        if seen != known or not older:
+            # Nothing goes on backwards: what is further, and older by its time, is of a clock that went back between.
+            self._set_back = older and seen > known
             return seen < known
         # Older by its time alone. A list that lags shows such a row for a while; one that still does so much later
         # says that the exchange's clock went back, and is the order as it is.

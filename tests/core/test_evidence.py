@@ -118,6 +118,14 @@ def test_amend_is_seen_though_the_exchanges_clock_went_back():
     assert "" == made.order.snapshot().pending
 
 
+def test_amended_quantity_of_a_row_that_is_further_and_older_is_believed_at_once():
+    made = life(SENT, executed("e1", "0.1", at=1_000))
+    made.take(shown(OrderStatus.PARTIALLY_FILLED, "0.1", at=1_000))
+    result = made.take(shown(OrderStatus.PARTIALLY_FILLED, "0.4", at=400, qty=Decimal(3)))
+    assert (Decimal(3), 400) == (made.order.qty, made.order.known_qty_ms)
+    assert ["qty 1 -> 3"] == [event.detail for event in result.events if event.type is EventType.ORDER_AMENDED]
+
+
 OPEN_RANKS = [
     (OrderStatus.CREATED, 0),
     (OrderStatus.UNTRIGGERED, 1),

@@ -314,8 +314,8 @@ TEETH: tuple[Tooth, ...] = (
         name="stale_rows_taken",
         what="a row that is older than what was shown already is taken",
         path="hean/core/evidence.py",
-        old="        if seen != known or row.updated_ms >= view.updated_ms:\n            return seen < known\n",
-        new="        return False\n",
+        old="            return seen < known\n",
+        new="            return False\n        return False\n",
     ),
     Tooth(
         name="retired_order_deaf",

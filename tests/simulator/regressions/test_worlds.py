@@ -234,3 +234,22 @@ def test_what_two_lists_kept_back_and_nothing_betrays_cannot_be_known() -> None:
 
 def test_what_one_list_kept_back_is_found_by_the_next() -> None:
     assert None is play(there_and_back(lists=2)).broken
+
+
+def test_amended_quantity_is_known_though_the_exchanges_clock_went_back_between() -> None:
+    plan = world(
+        55717,
+        fault(900, "clock_skew", count=None, ms=300),
+        Action(950, "market", {"symbol": "BTCUSDT", "category": "linear", "bid_qty": "0.001"}),
+        submit(1_000, side="Sell", qty="0.009", order_type="Limit", price="94990.0"),
+        fault(1_040, "delay_push", {"topic": "order"}, ms=60),
+        Action(1_050, "amend", {"n": 0, "changes": {"qty": "0.027"}}),
+        Action(
+            1_080,
+            "market",
+            {"symbol": "BTCUSDT", "category": "linear", "trade": {"price": "94990.0", "qty": "0.010", "side": "Buy"}},
+        ),
+        length_ms=3_000,
+        spread_ms=0,
+    )
+    assert None is play(plan).broken

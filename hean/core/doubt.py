@@ -166,10 +166,12 @@ class Doubt(Draft):
         # Our clock may have jumped while nothing ran: what it says of the time since the send proves nothing.
         if order.attempts and (order.in_flight or order.state in _UNSHOWN):
             self._set(blind_until_ms=Ms(self.now_ms + self.policy.visibility_ms))
+        # Nor of the time since a row was taken in: a list that lags may still show what was before it.
+        view = None if order.view is None else evolve(order.view, taken_ms=self.now_ms)
         pending = order.pending
         if pending is not None and pending.failed_ms is None:
             pending = evolve(pending, failed_ms=self.now_ms, why="restarted before its reply")
-        self._set(in_flight=False, looking=False, confirming=None, misses=0, pending=pending)
+        self._set(in_flight=False, looking=False, confirming=None, misses=0, pending=pending, view=view)
 
 
 def _brief(fact: Fact) -> str:

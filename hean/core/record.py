@@ -89,7 +89,7 @@ class View:
 
     Attributes:
         updated_ms: the exchange's clock.
-        taken_ms: ours, when the row was taken in.
+        taken_ms: ours, when the row was taken in, or at a restart since: before it our clock may have jumped.
     """
 
     status: OrderStatus

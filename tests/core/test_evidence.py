@@ -17,6 +17,7 @@ from hean.core.facts import (
     FreezeSymbol,
     QueryDue,
     QueryOrder,
+    Restarted,
     SendCreate,
     StartTimer,
     Timer,
@@ -107,6 +108,15 @@ def test_row_older_by_its_time_alone_is_believed_once_a_lagging_list_is_out_of_t
         made.order.qty,
         [event.type for event in result.events],
     )
+
+
+def test_row_older_by_its_time_alone_is_not_believed_for_a_jump_of_our_clock_at_a_restart():
+    made = life(SENT, shown(OrderStatus.NEW, at=1_000))
+    made.take(Restarted(), after_ms=60_000)
+    asked_ms = made.now_ms + POLICY.visibility_ms
+    young = answered(OrderStatus.NEW, at=400, asked_ms=asked_ms - 1, qty=Decimal(2))
+    assert "shows_stale" == made.take(young, after_ms=POLICY.visibility_ms).fact
+    assert "shows_open" == made.take(answered(OrderStatus.NEW, at=400, asked_ms=asked_ms, qty=Decimal(2))).fact
 
 
 def test_amend_is_seen_though_the_exchanges_clock_went_back():

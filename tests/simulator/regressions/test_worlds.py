@@ -253,3 +253,15 @@ def test_amended_quantity_is_known_though_the_exchanges_clock_went_back_between(
         spread_ms=0,
     )
     assert None is play(plan).broken
+
+
+def test_list_that_lags_after_a_restart_is_not_believed_for_a_jump_of_our_clock() -> None:
+    plan = world(
+        64751,
+        fault(900, "realtime_lag", count=None, ms=1_500),
+        submit(1_000, qty="0.030", order_type="Limit", price="90000"),
+        Action(2_500, "amend", {"n": 0, "changes": {"qty": "0.036"}}),
+        Action(2_600, "crash", {"point": "turn", "nth": 1, "down_ms": 500, "lost_commits": 0, "offset_ms": 60_000}),
+        length_ms=5_000,
+    )
+    assert None is play(plan).broken

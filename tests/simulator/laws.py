@@ -549,6 +549,9 @@ class Laws:
         if snapshot.state in {OrderState.ACKNOWLEDGED, OrderState.PARTIAL_FILL}:
             if snapshot.pending:
                 return f"has a {snapshot.pending} out"
+            if snapshot.gap:
+                # A row may tell of executions whose own rows are still to be pushed, or to be asked for.
+                return f"lacks {snapshot.gap} of what was executed"
             # An execution may tell of it seconds before the order's own row is pushed.
             return "" if snapshot.status else "has no row yet"
         theirs = self.their_order(snapshot.order_link_id)

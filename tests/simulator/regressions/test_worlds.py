@@ -265,3 +265,15 @@ def test_list_that_lags_after_a_restart_is_not_believed_for_a_jump_of_our_clock(
         length_ms=5_000,
     )
     assert None is play(plan).broken
+
+
+def test_world_is_not_quiet_while_an_open_order_lacks_executions_that_its_row_tells() -> None:
+    plan = world(
+        77466,
+        fault(900, "lose_request", {"op": "order.create"}),
+        Action(950, "market", {"symbol": "BTCUSDT", "category": "linear", "ask_qty": "0.004"}),
+        submit(1_000, qty="0.009", order_type="Limit", price="95020.0"),
+        length_ms=2_180,
+        behaviour={"execution_push_delay_ms": [0, 2_000]},
+    )
+    assert None is play(plan).broken

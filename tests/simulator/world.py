@@ -57,6 +57,8 @@ START_MS = 1_720_000_000_000
 QUIET_MS = 300_000
 """Every world is quiet so long after the last fault, or something is stuck."""
 SETTLE_MS = 3_000
+CLEARINGS = 10
+"""How often a person cancels by hand what is still open, before giving up."""
 # No multiple of any timer: what happens at regular times must not be met each time.
 LOOK_MS = 211
 START_TIMEOUT_MS = 30_000
@@ -680,9 +682,7 @@ class World:
         self._live_until(self.kernel.now_ms + 1)
         if self.life is None:
             raise Violation("process_lives", "no process runs")
-        if any(self.laws.is_open(link_id) for link_id in self.laws.resolved | self.twins.keys()):
-            # Who decided before the exchange had spoken looks again; what another hand placed under our ID goes too.
-            self.cancel_by_hand()
+        self._clear_by_hand()
         self._await_quiet()
         lost = sorted(self.unsure | (self.signals.keys() - self.life.cells.keys()))
         for n in lost:
@@ -690,6 +690,15 @@ class World:
         if lost:
             self._await_quiet()
         self.laws.at_quiet(when)
+
+    def _clear_by_hand(self) -> None:
+        """Who decided before the exchange had spoken looks again; what another hand placed under our ID goes too."""
+        for _ in range(CLEARINGS):
+            if not any(self.laws.is_open(link_id) for link_id in self.laws.resolved | self.twins.keys()):
+                return
+            # It may be refused, as for a clock that the router has still to measure again: then once more.
+            self.cancel_by_hand()
+            self.kernel.run_until(self.kernel.now_ms + SETTLE_MS)
 
     def _await_quiet(self) -> None:
         deadline_ms = self.kernel.now_ms + QUIET_MS

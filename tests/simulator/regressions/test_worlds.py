@@ -267,6 +267,20 @@ def test_list_that_lags_after_a_restart_is_not_believed_for_a_jump_of_our_clock(
     assert None is play(plan).broken
 
 
+def test_hand_that_is_refused_at_first_clears_what_another_hand_has_placed() -> None:
+    taken = {"symbol": "BTCUSDT", "category": "linear", "side": "Sell", "qty": "0.02", "price": "99000"}
+    plan = world(
+        79553,
+        Action(900, "ambush", {"n": 0, "on": "SUBMITTED", "do": [{"do": "deny"}]}),
+        fault(950, "foreign_order", order_link_id=link_id_of(0), **taken),
+        submit(1_000, qty="0.006", order_type="Limit", price="90000"),
+        fault(1_500, "clock_skew", count=None, ms=2_000),
+        length_ms=7_000,
+        recv_window_ms=500,
+    )
+    assert None is play(plan).broken
+
+
 def test_world_is_not_quiet_while_an_open_order_lacks_executions_that_its_row_tells() -> None:
     plan = world(
         77466,

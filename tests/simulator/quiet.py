@@ -110,8 +110,12 @@ def amendments_are_told(laws: Laws) -> None:
     if world.power_cut:
         return
     for entry in world.journal.orders():
-        order, theirs = plain.loads(Order | OrderSnapshot, entry.body), laws.their_order(entry.order_link_id)
-        if not isinstance(order, Order) or theirs is None or theirs.status in FINAL:
+        order = plain.loads(Order | OrderSnapshot, entry.body)
+        if not isinstance(order, Order):
+            continue
+        # Its own ID first: the parts of one that was split may all carry its link ID, and the others may live on.
+        theirs = world.account.orders.get(order.order_id or "") or laws.their_order(entry.order_link_id)
+        if theirs is None or theirs.status in FINAL:
             continue
         told = entry.order_link_id in laws.amended or order.request.qty == theirs.qty
         require(told, "amendments_are_told", f"{entry.order_link_id}: {order.request.qty} asked, {theirs.qty} there")

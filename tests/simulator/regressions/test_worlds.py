@@ -267,6 +267,19 @@ def test_list_that_lags_after_a_restart_is_not_believed_for_a_jump_of_our_clock(
     assert None is play(plan).broken
 
 
+def test_part_that_lives_on_tells_no_amendment_of_an_order_that_was_rejected() -> None:
+    plan = world(
+        84659,
+        fault(900, "reject_after_ack", reject_reason="EC_NoEnoughQtyToFill"),
+        fault(900, "split_reduce_only", parts=2),
+        submit(1_000, side="Sell", qty="0.012", order_type="Limit", price="95090.0", reduce_only=True),
+        length_ms=3_000,
+        opening=True,
+        behaviour={"split_link_id": "same"},
+    )
+    assert None is play(plan).broken
+
+
 def test_hand_that_is_refused_at_first_clears_what_another_hand_has_placed() -> None:
     taken = {"symbol": "BTCUSDT", "category": "linear", "side": "Sell", "qty": "0.02", "price": "99000"}
     plan = world(

@@ -204,7 +204,8 @@ class Step(Doubt, Evidence):
         self._set(conceded=Concession(qty=ledger.gap, without_fee=ledger.without_fee, cum_exec_qty=ledger.cum_exec_qty))
 
     def close(self) -> None:
-        self._set(settled_from=self.order.state)
+        # A look-up may still be out, and a restart asks a settled order nothing: what wakes it asks anew.
+        self._set(settled_from=self.order.state, looking=False)
         self._note(EventType.ORDER_SETTLED, str(self.order.state))
 
     # After the chart: what follows from the new state, whatever led there.

@@ -21,6 +21,7 @@ from hean.core.facts import (
     RetryDue,
     SendCancel,
     SendCreate,
+    Settled,
     StartTimer,
     Timer,
 )
@@ -41,6 +42,7 @@ from tests.core.orders import (
     UNKNOWN,
     Life,
     answered,
+    executed,
     in_state,
     last_event,
     life,
@@ -402,6 +404,14 @@ def test_contradiction_says_what_was_held_and_what_came(state, fact, text):
         text = "the exchange shows Cancelled, executed 1"
     made.take(fact)
     assert f"order h1-order is {state}, yet {text}; asking the exchange" == last_event(made).detail
+
+
+def test_settled_order_that_a_late_fill_wakes_is_asked_for_though_its_last_look_up_was_never_answered():
+    made = in_state(OrderState.REJECTED, looking=True, confirming=-1, view=None)
+    made.take(Settled(seq=-1))
+    # A process that dies and comes back asks a settled order nothing.
+    made.take(executed("e1", "0.4"))
+    assert (OrderState.REJECTED, 1) == (made.state, made.wanted(QueryOrder))
 
 
 def test_restart_in_doubt_waits_anew_before_an_absence_counts():

@@ -304,3 +304,15 @@ def test_world_is_not_quiet_while_an_open_order_lacks_executions_that_its_row_te
         behaviour={"execution_push_delay_ms": [0, 2_000]},
     )
     assert None is play(plan).broken
+
+
+def test_settled_order_that_a_late_fill_wakes_after_a_crash_is_asked_for() -> None:
+    plan = world(
+        712614,
+        Action(990, "ambush", {"n": 0, "on": "SUBMITTED", "do": [{"do": "bug"}]}),
+        Action(990, "ambush", {"n": 0, "on": "ERROR", "do": [{"do": "resolve", "verdict": "rejected"}]}),
+        submit(1_000),
+        Action(1_001, "crash", {"point": "received", "nth": 1, "down_ms": 3_000, "lost_commits": 0, "offset_ms": 0}),
+        length_ms=6_000,
+    )
+    assert None is play(plan).broken

@@ -23,6 +23,9 @@ from tests.exchange.wire import Json, Refusal, money, plain, rounded
 DAY_MS = 24 * 3600 * 1000
 WEEK_MS = 7 * DAY_MS
 LAG_MS = 10_000
+# Executions are kept in the order in which they happened; a clock that a fault sets back makes some seem older than
+# those before them.
+SET_BACK_MS = 60_000
 TOKEN = re.compile(r"page_token(?:=|%3D|%253D)(\d+)", re.IGNORECASE)
 
 
@@ -213,9 +216,9 @@ class Queries:
         start, end = time_window(params, clock_ms)
         for index in range(len(account.executions) - 1, -1, -1):
             execution = account.executions[index]
-            if execution.exec_ms < start:
+            if execution.exec_ms < start - SET_BACK_MS:
                 return
-            if execution.exec_ms <= end:
+            if start <= execution.exec_ms <= end:
                 yield index, execution
 
     @staticmethod

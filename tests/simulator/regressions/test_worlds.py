@@ -316,3 +316,16 @@ def test_settled_order_that_a_late_fill_wakes_after_a_crash_is_asked_for() -> No
         length_ms=6_000,
     )
     assert None is play(plan).broken
+
+
+def test_list_holds_what_was_executed_before_the_exchanges_clock_went_back() -> None:
+    plan = world(
+        98812,
+        fault(1_219, "cut_private", refuse_s=1),
+        fault(1_237, "foreign_order", symbol="BTCUSDT", category="linear", side="Buy", qty="0.007"),
+        fault(1_448, "clock_skew", count=None, ms=-4_000),
+        submit(4_000, side="Sell"),
+        length_ms=5_000,
+        position_policy="alert",
+    )
+    assert None is play(plan).broken

@@ -103,10 +103,11 @@ class Evidence(Commands):
             self._set(ledger=order.ledger.seen(row.cum_exec_qty))
             self._await_executions()
             return
-        amended = "" if row.status.final else self._amended(row)
+        newer_qty = self._newer_qty(fact)
+        amended = "" if row.status.final else self._amended(row, newer_qty=newer_qty)
         self._bind(row.order_id, newer=True)
         if row.qty > 0:
-            self._learn_qty(row.qty, row.updated_ms)
+            self._learn_qty(row.qty, row.updated_ms, newer=newer_qty)
         self._set(
             view=View(
                 status=row.status,
@@ -159,7 +160,8 @@ class Evidence(Commands):
         self._bind(execution.order_id, newer=True)
         known_qty = qty = order.qty
         if execution.order_qty:
-            self._learn_qty(execution.order_qty, execution.exec_ms)
+            newer_qty = execution.exec_ms >= order.known_qty_ms
+            self._learn_qty(execution.order_qty, execution.exec_ms, newer=newer_qty)
             qty = order.qty
         self._set(ledger=ledger, misses=0, confirming=None)
         if order.conceded is not None:
@@ -241,14 +243,14 @@ class Evidence(Commands):
 
     # What a row tells.
 
-    def _amended(self, row: OrderRow) -> str:
+    def _amended(self, row: OrderRow, *, newer_qty: bool) -> str:
         """What the exchange changed against what was known; empty when nothing."""
         order, request = self.order, self.order.request
         known = order.view
         price = request.price if known is None else known.price
         trigger = request.trigger_price if known is None else known.trigger_price
         changes = []
-        if row.qty != order.qty and (row.updated_ms >= order.known_qty_ms or self._set_back):
+        if newer_qty and row.qty != order.qty:
             changes.append(f"qty {order.qty} -> {row.qty}")
         if request.order_type is OrderType.LIMIT and row.price and price is not None and row.price != price:
             changes.append(f"price {price} -> {row.price}")
@@ -265,8 +267,21 @@ class Evidence(Commands):
             self._set(placed=True)
             self._note(EventType.ORDER_PLACED, "evidence")
 
-    def _learn_qty(self, qty: Decimal, at_ms: Ms) -> None:
+    def _newer_qty(self, fact: Shown) -> bool:
+        """
+        Whether the quantity of a row that is taken in is not older than the one that is known.
+
+        An execution may have told that one, and the exchange's clock may have gone back since: a row of a list that
+        cannot lag so far, and that knows all that was executed, came after it whatever its time says.
+        """
+        row, order = fact.row, self.order
+        if row.updated_ms >= order.known_qty_ms or self._set_back:
+            return True
+        past_lag = fact.asked_ms is not None and fact.asked_ms - order.known_qty_ms >= self.policy.visibility_ms
+        return past_lag and row.cum_exec_qty >= order.ledger.cum_exec_qty
+
+    def _learn_qty(self, qty: Decimal, at_ms: Ms, *, newer: bool) -> None:
         if self.order.first_qty is None:
             self._set(first_qty=qty)
-        if at_ms >= self.order.known_qty_ms or self._set_back:
+        if newer:
             self._set(known_qty=qty, known_qty_ms=at_ms)

@@ -47,6 +47,7 @@ from tests.core.orders import (
     SENT,
     SHOWN_CANCELLED,
     SHOWN_FILLED,
+    START_MS,
     answered,
     decisions,
     executed,
@@ -134,6 +135,23 @@ def test_amended_quantity_of_a_row_that_is_further_and_older_is_believed_at_once
     result = made.take(shown(OrderStatus.PARTIALLY_FILLED, "0.4", at=400, qty=Decimal(3)))
     assert (Decimal(3), 400) == (made.order.qty, made.order.known_qty_ms)
     assert ["qty 1 -> 3"] == [event.detail for event in result.events if event.type is EventType.ORDER_AMENDED]
+
+
+def test_amended_quantity_of_a_row_older_than_the_last_execution_is_believed_past_any_lag():
+    made = life(SENT, executed("e1", "0.1", at=START_MS, order_qty=Decimal(1)))
+    amended = {"qty": Decimal(3), "at": START_MS - 900}
+    asked_ms = START_MS + POLICY.visibility_ms
+    made.take(answered(OrderStatus.PARTIALLY_FILLED, "0.1", asked_ms=asked_ms - 1, **amended))
+    assert Decimal(1) == made.order.qty
+    made.take(answered(OrderStatus.PARTIALLY_FILLED, "0.1", asked_ms=asked_ms, **amended))
+    assert (Decimal(3), START_MS - 900) == (made.order.qty, made.order.known_qty_ms)
+
+
+def test_quantity_of_a_row_that_knows_less_than_was_executed_is_not_believed_past_any_lag():
+    made = life(SENT, executed("e1", "0.1", at=START_MS, order_qty=Decimal(1)))
+    asked_ms = START_MS + POLICY.visibility_ms
+    made.take(answered(OrderStatus.NEW, at=START_MS - 900, asked_ms=asked_ms, qty=Decimal(3)))
+    assert Decimal(1) == made.order.qty
 
 
 OPEN_RANKS = [

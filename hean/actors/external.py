@@ -189,13 +189,14 @@ class ExternalActor(KeptActor):
             # A part of it, of which no row has come: it moves the position that the whole moves.
             ours = plain.loads(Order | OrderSnapshot, parent.body)
             return ours.request.position_idx if isinstance(ours, Order) else ours.position_idx
-        if hedged is None and order is None:
-            keys = [(execution.category, execution.symbol, idx) for idx in range(3)]
-            rows = [rows.get(key) for key in keys for rows in (self._rows, self._context.shown)]
-            hedged = hedged_by(execution, [row for row in rows if row is not None])
-        if hedged is None and order is None:
-            return None
-        return position_idx_of(execution, order, hedged=bool(hedged))
+        if order is not None:
+            return position_idx_of(execution, order, hedged=bool(hedged))
+        keys = [(execution.category, execution.symbol, idx) for idx in range(3)]
+        known = [rows.get(key) for key in keys for rows in (self._rows, self._context.shown)]
+        shown = [row for row in known if row is not None]
+        if hedged is None:
+            hedged = hedged_by(execution, shown)
+        return None if hedged is None else position_idx_of(execution, order, hedged=hedged, rows=shown)
 
     # How a symbol is held.
 

@@ -176,7 +176,9 @@ def hedged_by(execution: Execution, rows: Iterable[PositionRow]) -> bool | None:
     return None if newest is None else newest.position_idx > 0
 
 
-def position_idx_of(execution: Execution, order: ForeignOrder | None, *, hedged: bool) -> int:
+def position_idx_of(
+    execution: Execution, order: ForeignOrder | None, *, hedged: bool, rows: Iterable[PositionRow] = ()
+) -> int:
     """
     Which position an execution moves.
 
@@ -184,11 +186,16 @@ def position_idx_of(execution: Execution, order: ForeignOrder | None, *, hedged:
         execution: its row does not say.
         order: whose row does; None where it is not known.
         hedged: the symbol has two positions, one per side.
+        rows: of these positions; that of the execution's own seq is the one that it moved.
     """
     if order is not None:
         return order.position_idx
     if not hedged:
         return 0
+    if execution.exec_type.moves_qty and execution.closed_size is None:
+        moved = next((row.position_idx for row in rows if row.position_idx and row.seq == execution.seq), None)
+        if moved is not None:
+            return moved
     # Funding comes with the side of its position; a close carries the closed size, and is of the other side.
     closes = execution.exec_type.moves_qty and (
         execution.exec_type is not ExecType.TRADE or (execution.closed_size or ZERO) > ZERO

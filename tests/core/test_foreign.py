@@ -128,6 +128,14 @@ def position(idx: int, seq: int, size: str = "0") -> PositionRow:
     )
 
 
+def test_position_of_a_hedged_symbol_is_told_by_its_row_where_the_closed_size_is_missing() -> None:
+    close = execution(side=Side.SELL, seq=10)
+    assert 1 == position_idx_of(close, None, hedged=True, rows=[position(1, 10), position(2, 9)])
+    assert 2 == position_idx_of(close, None, hedged=True, rows=[position(1, 11), position(2, 9)])
+    funding = execution(side=Side.SELL, seq=10, exec_type=ExecType.FUNDING)
+    assert 2 == position_idx_of(funding, None, hedged=True, rows=[position(1, 10)])
+
+
 @pytest.mark.parametrize(
     "hedged, rows",
     [

@@ -255,6 +255,38 @@ def test_amended_quantity_is_known_though_the_exchanges_clock_went_back_between(
     assert None is play(plan).broken
 
 
+def test_amended_quantity_is_known_though_the_last_execution_is_of_a_later_time() -> None:
+    plan = world(
+        601267,
+        submit(1_000, side="Sell", qty="0.009", order_type="Limit", price="95100.0"),
+        fault(2_900, "drop_push", {"topic": "order"}, count=None),
+        Action(
+            3_000,
+            "market",
+            {"symbol": "BTCUSDT", "category": "linear", "trade": {"price": "95100.0", "qty": "0.002", "side": "Buy"}},
+        ),
+        fault(3_200, "clock_skew", count=None, ms=-900),
+        Action(3_400, "amend", {"n": 0, "changes": {"qty": "0.021"}}),
+        length_ms=4_000,
+        spread_ms=0,
+    )
+    assert None is play(plan).broken
+
+
+def test_close_by_another_hand_without_its_closed_size_is_of_the_position_that_it_moved() -> None:
+    plan = world(
+        627700,
+        submit(1_000, qty="0.006", order_type="Limit", price="95195.0", position_idx=1),
+        fault(1_500, "empty_numbers", {"topic": "execution"}, count=2),
+        fault(1_500, "delay_push", {"topic": "order"}, count=None, ms=1_000),
+        fault(1_600, "manual_close", symbol="BTCUSDT", category="linear"),
+        length_ms=3_000,
+        hedged=True,
+        position_policy="adopt",
+    )
+    assert None is play(plan).broken
+
+
 def test_list_that_lags_after_a_restart_is_not_believed_for_a_jump_of_our_clock() -> None:
     plan = world(
         64751,

@@ -15,7 +15,7 @@ from hean.actors.scribe import execution_key
 from hean.core.calls import Page, QueryPositions
 from hean.core.facts import Settled
 from hean.core.position import Change, PositionBook, Verdict
-from hean.core.reconcile import COVERED
+from hean.core.reconcile import COVERED, LISTING_LAG_MS
 from hean.core.types import (
     ZERO,
     Category,
@@ -207,8 +207,11 @@ class PortfolioActor(KeptActor):
 
     def _compared(self, message: PositionsSeen) -> Compared:
         rows = {(row.category, row.symbol, row.position_idx): row for row in message.rows}
+        settled_ms = None if message.asked_ms is None else Ms(message.asked_ms - LISTING_LAG_MS)
         agreements = tuple(
-            self._book(key).agree(row) for key, row in rows.items() if row.size > ZERO or key in self._books
+            self._book(key).agree(row, settled_ms=settled_ms)
+            for key, row in rows.items()
+            if row.size > ZERO or key in self._books
         )
         for agreement in agreements:
             if agreement.verdict is Verdict.CONFIRMED:

@@ -32,6 +32,7 @@ from hean.core.types import (
     EventType,
     ExecId,
     Execution,
+    Ms,
     PositionRow,
     PositionSnapshot,
     Side,
@@ -301,11 +302,16 @@ class PositionBook:
         """The signed quantity at a seq, positive long; None where the book does not reach back so far."""
         return None if seq < self._base.seq else self._state_before(self._cut(seq)).qty
 
-    def agree(self, row: PositionRow) -> Agreement:
+    def agree(self, row: PositionRow, *, settled_ms: Ms | None = None) -> Agreement:
         """
         Compare the exchange's row with our fold up to the row's seq; changes nothing.
 
         Side and size are compared, prices are not: the exchange rounds its averages.
+
+        Args:
+            row: of this position.
+            settled_ms: what was executed by then, the row knows, whatever its seq: where it does not, an execution is
+                here that never moved this position. None where nobody can say.
 
         Raises:
             LocalError: the row is of another position.
@@ -320,6 +326,12 @@ class PositionBook:
             verdict = Verdict.MISSING
         else:
             verdict = Verdict.DIFFERENT
+        if verdict is Verdict.CONFIRMED and settled_ms is not None:
+            newest = self._snapshot_of(self._last)
+            if newest.updated_ms <= settled_ms and _signed_size(newest.side, newest.size) != _signed_size(
+                row.side, row.size
+            ):
+                return Agreement(verdict=Verdict.DIFFERENT, expected=newest, seen=evolve(row, seq=newest.seq))
         return Agreement(verdict=verdict, expected=expected, seen=row)
 
     @property

@@ -185,7 +185,11 @@ def _holdings(view: JournalView, look: _Look) -> Holdings:
         foreign={order.order_id: order.heard_ms for order in foreign if not order.status.final},
         unknown=tuple(row for row in picture.executions if not _known(view, row)),
         accounted=accounted,
-        agreements=tuple(_book(books, key).agree(row) for key, row in rows.items() if row.size > ZERO or key in books),
+        agreements=tuple(
+            _book(books, key).agree(row, settled_ms=Ms(picture.until_ms - LISTING_LAG_MS))
+            for key, row in rows.items()
+            if row.size > ZERO or key in books
+        ),
         unlisted=tuple(
             book.snapshot
             for key, book in books.items()

@@ -294,6 +294,22 @@ def test_row_is_compared_at_its_own_seq(seen, verdict):
     assert Agreement(verdict=verdict, expected=made.at(seen.seq), seen=seen) == made.agree(seen)
 
 
+def test_row_that_lags_no_more_and_knows_nothing_of_an_execution_differs():
+    made = book(fill(2, "1"), fill(4, "-3"))
+    stale, newest_ms = row(2, "1"), made.snapshot.updated_ms
+    assert Verdict.CONFIRMED == made.agree(stale, settled_ms=newest_ms - 1).verdict
+    told = made.agree(stale, settled_ms=newest_ms)
+    assert Agreement(verdict=Verdict.DIFFERENT, expected=made.snapshot, seen=evolve(stale, seq=4)) == told
+    made.adopt(told.seen)
+    assert Verdict.CONFIRMED == made.agree(told.seen, settled_ms=newest_ms).verdict
+    assert D(1) == made.snapshot.size
+
+
+def test_row_that_went_on_and_came_back_to_the_same_size_agrees():
+    made = book(fill(2, "1"), fill(4, "-3"), fill(5, "3"))
+    assert Verdict.CONFIRMED == made.agree(row(2, "1"), settled_ms=made.snapshot.updated_ms).verdict
+
+
 def test_row_older_than_the_base_says_nothing():
     made = book(fill(2, "1"), fill(4, "-3"))
     made.checkpoint(4)

@@ -1,6 +1,9 @@
 """
 The journal of production in memory, with the moments at which a process can die in it, and a disk that fails.
 
+The laws look at it as another process would: a look through the router's own journal would put what is only noted into
+the tables, and no crash would ever find it there.
+
 Its rows outlive the process, as a file does. A power cut takes the newest commits with it (`synchronous=NORMAL`), so
 the newest images are kept where the plan wants one.
 """
@@ -9,11 +12,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
 from typing import Protocol
 
 from hean.errors import JournalFull
-from hean.journal import Batch, Committed, Journal, sql
+from hean.journal import Batch, Committed, Journal, JournalView, sql
 from tests.simulator.runtime import Process
 
 
@@ -56,6 +61,9 @@ class SimJournal(Journal):
         return committed
 
 
+_NAMES = count()
+
+
 class Disk:
     """
     What survives a process.
@@ -65,10 +73,21 @@ class Disk:
     """
 
     def __init__(self, keep: int) -> None:
-        self._connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        self._name = f"file:/disk{next(_NAMES)}?vfs=memdb"
+        self._connection = self._connect()
         self._images: deque[bytes] = deque(maxlen=keep + 1)
         self._keep = keep
         self.full = False
+
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(self._name, uri=True, isolation_level=None, check_same_thread=False)
+
+    @contextmanager
+    def look(self) -> Iterator[JournalView]:
+        """Read what is on the disk, and change nothing of it."""
+        with JournalView(self._connect(), ":memory:") as view:
+            view._look_behind()
+            yield view
 
     def open(self, process: Process, watcher: Watcher) -> SimJournal:
         """Open the journal for a new process: an epoch begins."""
@@ -94,9 +113,10 @@ class Disk:
         lost = min(commits, len(self._images) - 1)
         if lost > 0:
             image = self._images[-1 - lost]
-            self._connection.close()
-            self._connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-            self._connection.deserialize(image)
+            before = sqlite3.connect(":memory:")
+            before.deserialize(image)
+            before.backup(self._connection)
+            before.close()
         return max(lost, 0)
 
     def head(self) -> str:

@@ -103,6 +103,7 @@ class Laws:
         self._seen_of: dict[str, tuple[Decimal, int]] = {}
         self._their_execs: dict[str, Any] = {}
         self._their_seen = 0
+        self._before_us: int | None = None
         self._failed: Violation | None = None
         self.moot = ""
         """Why the exchange's books cannot be asked any more; empty while they can."""
@@ -165,7 +166,8 @@ class Laws:
         world = self.world
         creates = self._creates.setdefault(link_id, [])
         creates.append(world.kernel.now_ms)
-        entry = world.journal.order(link_id)
+        with world.disk.look() as journal:
+            entry = journal.order(link_id)
         if entry is None:
             self.fail("intent_before_bytes", f"{link_id} leaves over {channel}, and the journal knows no such order")
             return
@@ -450,11 +452,11 @@ class Laws:
         if world.journal_failed or not gate.streaming:
             self._spoiled_owed = self._spoiled
             return
-        journal = world.life.journal
-        parked = {(entry.category, entry.symbol, entry.exec_id) for entry in journal.parked()}
-        for key in owed:
-            known = journal.knows_execution(*key) or key in parked
-            require(known, "no_row_is_lost", lambda key=key: f"execution {key} came over the stream and is nowhere")
+        with world.disk.look() as journal:
+            parked = {(entry.category, entry.symbol, entry.exec_id) for entry in journal.parked()}
+            for key in owed:
+                known = journal.knows_execution(*key) or key in parked
+                require(known, "no_row_is_lost", lambda key=key: f"execution {key} came over the stream and is nowhere")
         require(
             self._spoiled >= self._spoiled_owed,
             "what_does_not_read_is_kept",
@@ -479,6 +481,8 @@ class Laws:
 
     def starts(self, halted_why: str) -> None:
         """A restart does not lift a halt that the journal has."""
+        if self._before_us is None:
+            self._before_us = len(self.world.account.executions)
         if self.halted and not self.world.power_cut:
             require(halted_why, "a_restart_lifts_no_halt", "halted before, and not after")
 
@@ -574,8 +578,24 @@ class Laws:
         Raises:
             Unknowable: it is one.
         """
+        self.moot = self.moot or self._dated_before_us()
         if self.moot:
             raise Unknowable(self.moot)
+
+    def _dated_before_us(self) -> str:
+        """An execution that only a list can tell, and by a clock that went back is of before what is listed."""
+        world = self.world
+        if not world.plan_has("clock_skew"):
+            return ""
+        with world.disk.look() as journal:
+            first_ms = int(journal.mark("first_start_ms") or 0)
+            for execution in world.account.executions[self._before_us or 0 :]:
+                if execution.exec_ms >= first_ms or self.lists.has_told(execution.exec_id):
+                    continue
+                # Those of an order that we know are asked for by its ID.
+                if not execution.order_link_id or journal.order(execution.order_link_id) is None:
+                    return f"execution {execution.exec_id} is dated before the first start"
+        return ""
 
     def all_ended(self) -> None:
         """Every order was cancelled: every one has ended."""

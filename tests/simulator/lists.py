@@ -36,6 +36,10 @@ class Lists:
         """The router has heard of these."""
         self._told |= exec_ids
 
+    def has_told(self, exec_id: str) -> bool:
+        """Whether the router has heard of it, by a list or over the stream."""
+        return exec_id in self._told
+
     def answered(self, request: Request, body: bytes) -> Callable[[], None]:
         """
         The exchange answers.

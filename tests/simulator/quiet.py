@@ -176,19 +176,20 @@ def the_journal_is_whole(laws: Laws) -> None:
     world = laws.world
     if world.power_cut:
         return
-    for entry in world.journal.orders():
-        order = plain.loads(Order | OrderSnapshot, entry.body)
-        if isinstance(order, Order):
-            rows = [
-                plain.loads(Execution, row.body) for row in world.journal.executions(order_link_id=entry.order_link_id)
-            ]
-            summed = sum((row.exec_qty for row in rows if row.exec_type.moves_qty), ZERO)
-            whole = summed == order.ledger.cum_exec_qty and {row.exec_id for row in rows} == order.ledger.exec_ids
-            require(
-                whole,
-                "the_journal_is_whole",
-                lambda e=entry, o=order, n=summed: f"{e.order_link_id}: {o.ledger}, rows {n}",
-            )
+    with world.disk.look() as journal:
+        for entry in journal.orders():
+            order = plain.loads(Order | OrderSnapshot, entry.body)
+            if isinstance(order, Order):
+                rows = [
+                    plain.loads(Execution, row.body) for row in journal.executions(order_link_id=entry.order_link_id)
+                ]
+                summed = sum((row.exec_qty for row in rows if row.exec_type.moves_qty), ZERO)
+                whole = summed == order.ledger.cum_exec_qty and {row.exec_id for row in rows} == order.ledger.exec_ids
+                require(
+                    whole,
+                    "the_journal_is_whole",
+                    lambda e=entry, o=order, n=summed: f"{e.order_link_id}: {o.ledger}, rows {n}",
+                )
 
 
 def nothing_is_orphaned(laws: Laws) -> None:

@@ -170,8 +170,8 @@ def test_the_shadow_has_seen_what_the_actors_of_a_router_decided(router: Routers
     assert OrderState.CLOSED == ticket.wait(10).state
     seen = shadow.seen - before
     # The first step is taken where the signal is submitted; then sent and filled, by row and execution, and settled,
-    # on the thread that brings the rows or on the actor's own.
-    assert 1 == seen["order", "MainThread"]
+    # on whatever thread has the order's turn.
+    assert 1 <= seen["order", "MainThread"]
     made_by: Counter[str] = Counter()
     for (machine, _), count in seen.items():
         made_by[machine] += count

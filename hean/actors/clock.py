@@ -44,17 +44,19 @@ class ExchangeClock:
         self._local_ms = local_ms
         self._max_drift_ms = max_drift_ms
         self._clock = clock.Clock()
+        # Of the newest sample's time: every order asks for it several times, and age changes no sample's rank.
+        self._offset_ms = 0
         self._first: tuple[int, int] | None = None
         self.finding: clock.ClockFinding | None = None
 
     def now_ms(self) -> int:
         """The exchange's time now; our own before the first sample."""
-        return self._clock.corrected(self._local_ms())
+        return self._local_ms() + self._offset_ms
 
     @property
     def offset_ms(self) -> int:
         """The exchange's clock minus ours."""
-        return self._clock.offset_ms(self._local_ms())
+        return self._offset_ms
 
     @property
     def uncertainty_ms(self) -> int | None:
@@ -67,6 +69,7 @@ class ExchangeClock:
             return ""
         sample = clock.Sample(sent_ms=reply.sent_ms, received_ms=reply.received_ms, server_ms=reply.result.server_ms)
         self._clock, self.finding = clock.observe(self._clock, sample)
+        self._offset_ms = self._clock.offset_ms(sample.received_ms)
         if self._first is None:
             self._first = self._estimate()
         (first_ms, first_give_ms), (offset_ms, give_ms) = self._first, self._estimate()

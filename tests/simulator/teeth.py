@@ -345,4 +345,11 @@ TEETH: tuple[Tooth, ...] = (
         old="        if self._slot.retired and not self._order.snapshot().settled:",
         new="        if False:",
     ),
+    Tooth(
+        name="notes_forgotten_at_restart",
+        what="what the last process noted and did not live to put into the tables is thrown away",
+        path="hean/journal/writer.py",
+        old="        if self._unsure:\n            self._commit_group([])\n",
+        new="        self._unsure = False\n        self._connection.execute(sql.DROP_INTAKE)\n",
+    ),
 )

@@ -5,12 +5,14 @@ A `Socket` is one attempt to be connected. It never reconnects, knows no login a
 makes another one. The reader thread only reads and tells: a callback that raises is reported and reading goes on.
 
 The opening handshake is websocket-client's; the frames after it are `framing`'s. The system is called once for all that
-came and once for all that leaves, since each call lets other threads run before this one gets its turn back.
+came and once for all that leaves, since each call lets other threads run before this one gets its turn back: so the
+socket never blocks, and is waited for only where it must be.
 """
 
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import ssl
 import threading
@@ -87,6 +89,8 @@ class Socket:
         self._opened: socket.socket | None = None
         # Held while a frame leaves, so that no other begins in the middle of it.
         self._sending = threading.Lock()
+        # Held for each call of what encrypts, which is for one thread at a time; Python sees to it from 3.13 on.
+        self._encrypting: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
         self._writer = FrameWriter()
         self._thread = threading.Thread(target=self._run, name=f"hean-{door.name.lower()}-{connection_id}", daemon=True)
 
@@ -129,12 +133,31 @@ class Socket:
                 return Phase.BEFORE_SEND
             try:
                 payload = said.encode() if isinstance(said, str) else said
-                self._opened.sendall(self._writer.frame(opcode, payload))
+                self._send_all(self._opened, self._writer.frame(opcode, payload))
             except Exception as error:  # noqa: BLE001 whatever broke, some bytes may have left
                 # While no other can send: its frame would go on in the middle of this one.
                 self.close(f"sending failed: {type(error).__name__}: {error}")
                 return Phase.SENDING
         return Phase.AFTER_SEND
+
+    def _send_all(self, tcp: socket.socket, frame: bytes) -> None:
+        rest = memoryview(frame)
+        until_s = 0.0
+        while True:
+            event = select.POLLOUT
+            try:
+                with self._encrypting:
+                    rest = rest[tcp.send(rest) :]
+            except ssl.SSLWantReadError:
+                event = select.POLLIN
+            except (BlockingIOError, ssl.SSLWantWriteError):
+                pass
+            if not rest:
+                return
+            now_s = time.monotonic()
+            until_s = until_s or now_s + self._send_timeout_s
+            if now_s >= until_s or not _is_ready(tcp, event, until_s - now_s):
+                raise TimeoutError(f"not all of it left within {self._send_timeout_s} s")
 
     def _run(self) -> None:
         try:
@@ -172,14 +195,14 @@ class Socket:
         if secure:
             context = ssl.create_default_context(cafile=DEFAULT_CA_BUNDLE_PATH)
             tcp = self._hold(context.wrap_socket(tcp, server_hostname=host))
+            self._encrypting = threading.Lock()
         # It reads the answer byte by byte: a frame that came along with it is left for the reader. A redirect could
         # lead anywhere: none is followed. A socket that is given is not proxied, whatever the environment says.
         ws: Any = websocket.WebSocket()
         ws.connect(url, socket=tcp, timeout=left_s(), redirect_limit=0, suppress_origin=True)
         if ws.getstatus() != 101:
             raise ConnectionError(f"expected the status 101 of a WebSocket, was {ws.getstatus()}")
-        # The reader waits in slices of this; a send has no more.
-        tcp.settimeout(self._send_timeout_s)
+        tcp.setblocking(False)
         return tcp
 
     def _hold(self, tcp: socket.socket) -> socket.socket:
@@ -193,12 +216,11 @@ class Socket:
 
     def _read(self, tcp: socket.socket) -> str:
         reader = FrameReader(MESSAGE_MAX_BYTES)
+        readable = select.poll()
+        readable.register(tcp, select.POLLIN)
         while True:
             self._tell(self._on_pause)
-            try:
-                chunk = tcp.recv(CHUNK_BYTES)
-            except TimeoutError:
-                continue
+            chunk = self._receive(tcp, readable)
             if not chunk:
                 return "cut without a close frame"
             for opcode, payload in reader.feed(chunk):
@@ -210,6 +232,23 @@ class Socket:
                     code, reason = int.from_bytes(payload[:2], "big"), payload[2:].decode(errors="replace")
                     return f"closed by the exchange: {code} {reason}".rstrip()
 
+    def _receive(self, tcp: socket.socket, readable: select.poll) -> bytes:
+        while True:
+            # What is decrypted already makes no socket readable.
+            if not (isinstance(tcp, ssl.SSLSocket) and self._holds_more(tcp)):
+                readable.poll()
+            try:
+                with self._encrypting:
+                    return tcp.recv(CHUNK_BYTES)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                continue
+            except ssl.SSLWantWriteError:
+                _is_ready(tcp, select.POLLOUT)
+
+    def _holds_more(self, tcp: ssl.SSLSocket) -> bool:
+        with self._encrypting:
+            return bool(tcp.pending())
+
     def _tell(self, callback: Callable[..., object], *what: object) -> None:
         try:
             callback(self.connection_id, *what)
@@ -217,3 +256,10 @@ class Socket:
             # Where the report of it fails too, there is nobody left to tell.
             with contextlib.suppress(BaseException):
                 self._on_error(self.connection_id, error)
+
+
+def _is_ready(tcp: socket.socket, event: int, timeout_s: float | None = None) -> bool:
+    """Wait until the socket is ready, or over; False where time is over first."""
+    poll = select.poll()
+    poll.register(tcp, event)
+    return bool(poll.poll(None if timeout_s is None else timeout_s * 1000))

@@ -10,7 +10,6 @@ without. A stage whose callable has another name by now is told, and left out.
 from __future__ import annotations
 
 import functools
-import socket
 import statistics
 import tempfile
 import threading
@@ -110,7 +109,7 @@ def trace_hean(tracer: Tracer) -> None:
     wrap(trade, "request_frame", "encode")
     wrap(Socket, "send", "send")
     wrap(order.OrderActor, "__init__", "new actor")
-    wrap(socket.socket, "recv", "read")
+    wrap(Socket, "_receive", "read")
     wrap(sockets, "parse_frame", "parse")
     wrap(sockets, "parse_reply", "parse reply")
     wrap(stream, "route", lambda _, frame: f"route {type(frame).__name__}")
@@ -287,7 +286,11 @@ def _of_fill(spans: list[Span], left_ns: int) -> list[Span]:
     found = [[span for span in reader if span.path == (name,)][-1:] for name in ("read", "parse")]
     # What publishes last before the strategy has it: the fill may have been taken in together with other facts.
     own = [span for span in spans if span.thread == told[-1].thread and span.path[0] == told[-1].path[0]]
-    begin = max(span.began_ns for span in own if len(span.path) == 1 and span.began_ns <= told[-1].began_ns)
+    begins = [span.began_ns for span in own if len(span.path) == 1 and span.began_ns <= told[-1].began_ns]
+    if not begins:
+        # Of the very last order the strategy may have the fill before the call that told it has ended.
+        return []
+    begin = max(begins)
     newest = {span.path: span for span in own if span.began_ns >= begin}
     taken = [evolve(span, path=("handle", *span.path[1:])) for span in newest.values()]
     return [*found[0], *found[1], route, *taken]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import hashlib
 import queue
 import re
@@ -640,6 +641,56 @@ def test_tls_is_the_same_and_its_close_wakes_the_reader(certificate, monkeypatch
         stream.close()
         assert "closed here" == why_closed(owner)
         assert time.monotonic() - started < 10
+
+
+def test_tls_is_read_and_written_by_one_thread_at_a_time(certificate, monkeypatch):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    inside, watched, written, read = threading.Lock(), threading.Event(), threading.Event(), threading.Event()
+    overlaps: list[str] = []
+    plain = {name: getattr(ssl.SSLSocket, name) for name in ("recv", "send")}
+
+    def alone(name: str, sock: ssl.SSLSocket, *args: object) -> object:
+        if sock.server_side:
+            return plain[name](sock, *args)
+        if not inside.acquire(blocking=False):
+            overlaps.append(name)
+            return plain[name](sock, *args)
+        try:
+            if name == "recv":
+                read.set()
+                # As long as a sender could take to come in between.
+                written.wait(0.2)
+            else:
+                written.set()
+            return plain[name](sock, *args)
+        finally:
+            inside.release()
+
+    def script(talk: Talk) -> None:
+        talk.sock = context.wrap_socket(talk.sock, server_side=True)
+        handshake(talk)
+        watched.wait(WAIT_S)
+        talk.sock.sendall(frame(b"pushed"))
+        talk.sock.sendall(frame(read_frame(talk.sock)[1]))
+        with contextlib.suppress(OSError):
+            talk.sock.recv(1)
+
+    monkeypatch.setattr("hean.bybit.stream.checked_url", lambda _, url: url.replace("ws://", "wss://"))
+    monkeypatch.setattr("hean.bybit.stream.DEFAULT_CA_BUNDLE_PATH", str(certificate))
+    with connected(script) as (_, stream, owner):
+        owner.next()
+        for name in plain:
+            monkeypatch.setattr(
+                ssl.SSLSocket, name, functools.partialmethod(lambda s, n, *args: alone(n, s, *args), name)
+            )
+        watched.set()
+        assert read.wait(WAIT_S)
+        assert Phase.AFTER_SEND is stream.send("said meanwhile")
+        assert [("frame", 7, b"pushed"), ("frame", 7, b"said meanwhile")] == [owner.next() for _ in range(2)]
+        stream.close()
+        assert "closed here" == why_closed(owner)
+    assert [] == overlaps
 
 
 def test_tls_that_does_not_verify_is_never_opened(certificate, monkeypatch):

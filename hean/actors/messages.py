@@ -75,10 +75,12 @@ class Crashed:
 
     Attributes:
         actor_urn: which actor; by now another one may be in charge of the order.
+        crashes: of the order's actors before it. The order may have retired in between, and its slot with it.
     """
 
     order_link_id: OrderLinkId
     actor_urn: str
+    crashes: int
     message: object
     error: str
     journal: bool

@@ -138,6 +138,7 @@ class OrderActor(Boundary):
             Crashed(
                 order_link_id=self._slot.order_link_id,
                 actor_urn=self.actor_urn,
+                crashes=self._slot.crashes,
                 message=message,
                 error=f"{type(error).__name__}: {error}",
                 journal=isinstance(error, JournalError),

@@ -129,8 +129,8 @@ class SupervisorActor(KeptActor):
             "actor.crash",
             {"actor": "order", "order_link_id": message.order_link_id, "error": message.error},
         )
-        if slot is None or (ref is not None and ref.actor_urn != message.actor_urn):
-            # It crashed while it was retired: the order is at rest, or has another actor already.
+        if ref is not None and ref.actor_urn != message.actor_urn:
+            # It crashed while it was retired, and the order has another actor already.
             self._deliver(message.order_link_id, message.message)
             return
         self._actors.pop(message.order_link_id, None)
@@ -143,9 +143,10 @@ class SupervisorActor(KeptActor):
             key = (message.order_link_id, "revive")
             self._context.ports.timers.after(JOURNAL_RETRY_MS, self.mailbox, revive, key)
             return
-        slot.crashes += 1
-        if slot.crashes > MAX_CRASHES:
+        crashes = message.crashes + 1
+        if crashes > MAX_CRASHES:
             # The message itself is the poison: kept in the journal, and the order goes on without it.
+            entry = self._context.journal.order(message.order_link_id)
             self._context.journal.commit(
                 Batch(
                     at_ms=self._context.now_ms(),
@@ -153,17 +154,18 @@ class SupervisorActor(KeptActor):
                         Record(
                             kind="poison",
                             body=plain.dumps(repr(message.message)),
-                            order_link_id=slot.order_link_id,
-                            correlation_id=slot.cell.snapshot.correlation_id,
+                            order_link_id=message.order_link_id,
+                            correlation_id="" if entry is None else entry.correlation_id,
                         ),
                     ),
                 )
             )
-            slot.crashes = 0
+            crashes = 0
             # Restarted here too: what its last actor asked, nobody hears the answer to.
             first = (Restarted(), Broken(why=f"its actor crashed {MAX_CRASHES + 1} times: {message.error}"))
-        self._revive(message.order_link_id, first)
-        self._fold_again(slot)
+        self._revive(message.order_link_id, first, crashes=crashes)
+        if slot is not None:
+            self._fold_again(slot)
 
     def _fold_again(self, slot: Slot) -> None:
         """What the journal has and the actor did not live to tell; the portfolio knows what it has."""
@@ -179,7 +181,7 @@ class SupervisorActor(KeptActor):
                 )
             )
 
-    def _revive(self, link_id: OrderLinkId, first: tuple[object, ...]) -> None:
+    def _revive(self, link_id: OrderLinkId, first: tuple[object, ...], *, crashes: int | None = None) -> None:
         """Give an order an actor again, from the journal, on the mailbox it has or a new one."""
         entry = self._context.journal.order(link_id)
         assert entry is not None, f"order {link_id} is not in the journal"
@@ -187,6 +189,8 @@ class SupervisorActor(KeptActor):
         if not isinstance(order, Order):
             return
         slot = self._context.registry.slot(link_id) or self._track(entry, order)
+        if crashes is not None:
+            slot.crashes = crashes
         self._start(slot, order, first)
         if order.state is OrderState.CLOSED:
             # What it was revived for may change nothing; then nobody else would let it retire again.

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 from attrs import evolve
 
 from hean import Event, EventType, OrderState, OrderType, Router, Side, Signal, Ticket
-from hean.actors.messages import Unowned
+from hean.actors.messages import Crashed, Retire, Unowned
 from hean.actors.registry import Cell, Slot
+from hean.actors.scribe import order_entry
 from hean.actors.supervisor import MAX_CRASHES, SupervisorActor
-from hean.core.facts import Executed, Sent
+from hean.core.facts import Broken, Executed, Sent
 from hean.core.order import apply
 from hean.core.record import Order
 from hean.core.types import Source
@@ -71,6 +74,50 @@ def test_a_message_that_kills_every_actor_is_put_aside_and_the_order_goes_on(
     assert "sent" == ticket.cancel().decided
     assert OrderState.CANCELLED == ticket.wait(WAIT_S).outcome
     assert 1 == exchange.books()["counters"]["creates_received"]
+
+
+class Resting(Box):
+    """A mailbox whose actor has no thread that would have to end."""
+
+    def end(self) -> bool:
+        return True
+
+
+class Spawned:
+    """A spawner whose actors never run; what each was given to begin with."""
+
+    def __init__(self) -> None:
+        self.first: list[tuple[object, ...]] = []
+
+    def mailbox(self, name: str) -> Box:
+        return Resting()
+
+    def start(self, _: object, mailbox: Box, slot: Slot, order: Order, context: object, first: Any) -> object:
+        self.first.append(first)
+        return SimpleNamespace(actor_urn=f"actor {len(self.first)}")
+
+
+def test_crashes_of_an_order_that_retires_in_between_are_counted_on() -> None:
+    stage, spawned, poison = Stage(), Spawned(), Poison()
+    stage.context.ports = evolve(stage.context.ports, spawner=spawned)
+    order = evolve(Order.of(REQUEST), state=OrderState.DENIED)
+    stage.context.journal.commit(Batch(at_ms=1, order=order_entry(order, "digest")))
+    supervisor = SupervisorActor(stage.boxes["supervisor"], stage.context)
+    link_id, crashes = REQUEST.order_link_id, 0
+    for _ in range(MAX_CRASHES + 1):
+        told = Crashed(
+            order_link_id=link_id, actor_urn="it", crashes=crashes, message=poison, error="boom", journal=False
+        )
+        supervisor.handle(told)
+        slot = stage.context.registry.slot(link_id)
+        assert slot is not None
+        crashes = slot.crashes
+        supervisor.handle(Retire(order_link_id=link_id))
+        assert stage.context.registry.slot(link_id) is None
+    assert [poison] * MAX_CRASHES == [first[-1] for first in spawned.first[:-1]]
+    assert isinstance(spawned.first[-1][-1], Broken)
+    assert 1 == [row.kind for row in stage.context.journal.records(order_link_id=link_id)].count("poison")
+    assert 0 == crashes
 
 
 def test_what_meets_a_failing_journal_is_kept_until_it_can_be_remembered(router: Routers) -> None:

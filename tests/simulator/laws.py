@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 Key = tuple[str, str, str]
 """(category, symbol, exec_id)"""
 
+MOMENT_MAX = 5_000
+"""Turns in one millisecond; more is a loop that would burn a processor for ever."""
 MAILBOX_MAX = 2_000
 # Queries that leave something out: after these nobody can know what LIVE misses.
 _LIARS = frozenset(
@@ -104,6 +106,7 @@ class Laws:
         self._their_execs: dict[str, Any] = {}
         self._their_seen = 0
         self._before_us: int | None = None
+        self._moment_ms = self._moment_turns = 0
         self._failed: Violation | None = None
         self.moot = ""
         """Why the exchange's books cannot be asked any more; empty while they can."""
@@ -148,6 +151,11 @@ class Laws:
     def after_turn(self) -> None:
         if self._failed is not None:
             raise self._failed
+        kernel = self.world.kernel
+        if kernel.now_ms != self._moment_ms:
+            self._moment_ms, self._moment_turns = kernel.now_ms, kernel.turns
+        elif kernel.turns - self._moment_turns > MOMENT_MAX:
+            raise Violation("time_goes_on", f"more than {MOMENT_MAX} turns in one millisecond")
         life = self.world.life
         if life is None or not life.process.alive:
             return

@@ -352,4 +352,11 @@ TEETH: tuple[Tooth, ...] = (
         old="        if self._unsure:\n            self._commit_group([])\n",
         new="        self._unsure = False\n        self._connection.execute(sql.DROP_INTAKE)\n",
     ),
+    Tooth(
+        name="crashes_forgotten_with_the_slot",
+        what="an order that retires between its actor's crashes is brought back to the same message for ever",
+        path="hean/actors/supervisor.py",
+        old="        crashes = message.crashes + 1\n",
+        new="        crashes = 1 if slot is None else slot.crashes + 1\n",
+    ),
 )

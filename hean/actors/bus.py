@@ -34,8 +34,12 @@ class Bus:
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._waiting = 0
-        # Rung where an event comes that a handler wants: its thread sleeps through all others.
+        # Rung where an event comes that a handler wants: its thread sleeps through all others, but for so many that
+        # it could miss one it never waited for.
         self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._rung = False
+        self._called = 0
+        self._sleeps_through = bound // 2
         self._events: deque[Event] = deque(maxlen=bound)
         self._next = 0
         self._closed = False
@@ -52,7 +56,10 @@ class Bus:
                 wanted = wanted or event.type in self._handlers
             if self._waiting:
                 self._changed.notify_all()
-        if wanted:
+            behind = self._next - self._called > self._sleeps_through
+            rings = (wanted or (behind and self._thread is not None)) and not self._rung
+            self._rung = self._rung or rings
+        if rings:
             self._bell.put(None)
 
     def read(self, timeout_s: float | None) -> Iterator[Event]:
@@ -64,6 +71,7 @@ class Bus:
         with self._changed:
             self._handlers.setdefault(type_, []).append((self._next, handler))
             if self._thread is None and not self._closed:
+                self._called = self._next
                 self._thread = threading.Thread(
                     target=self._call, args=(self._next,), name="hean-callbacks", daemon=True
                 )
@@ -108,10 +116,10 @@ class Bus:
 
     def _call(self, cursor: int) -> None:
         while True:
-            # Looked at first: what was published before the end is handled.
-            closed = self._closed
+            # Both before the reading: what is published from here on rings again, what was before the end is handled.
+            self._rung, closed = False, self._closed
             for number, event in self._read(cursor, 0):
-                cursor = number + 1
+                self._called = cursor = number + 1
                 for since, handler in tuple(self._handlers.get(event.type, ())):
                     if number < since:
                         continue

@@ -7,6 +7,7 @@ import threading
 from hean import Event, EventType
 from hean.actors.bus import Bus
 from hean.core.types import Ms
+from tests.scenarios.world import until
 
 WAIT_S = 10
 
@@ -88,3 +89,16 @@ def test_a_handler_may_close_the_bus() -> None:
     bus.subscribe(EventType.STATUS, lambda _: (bus.close(), closed.set()))
     bus.publish([event(1)])
     assert closed.wait(WAIT_S)
+
+
+def test_a_handler_is_told_of_no_loss_among_events_that_it_never_waited_for() -> None:
+    bound = 10
+    bus, _ = bus_of(bound)
+    seen: list[Event] = []
+    bus.subscribe(EventType.ERROR, seen.append)
+    for first in range(0, 10 * bound, 3):
+        bus.publish([event(first + place) for place in range(3)])
+        until(lambda: bus._next - bus._called <= bound // 2)
+    bus.publish([event(0, EventType.ERROR)])
+    bus.close(WAIT_S)
+    assert [""] == [each.reason for each in seen]

@@ -163,8 +163,9 @@ class Doubt(Draft):
         if order.attempts and order.state in _UNSHOWN:
             # Where only its actor died, it may still wait for its budget: it must not leave after its absence counts.
             self.effects.append(WithdrawCreate(attempt=order.tries))
-        # Our clock may have jumped while nothing ran: what it says of the time since the send proves nothing.
-        if order.attempts and (order.in_flight or order.state in _UNSHOWN):
+        # Our clock may have jumped while nothing ran: what it says of the time since the send proves nothing. Nor
+        # does a refusal before matching, after which it is to be sent again.
+        if order.attempts and (order.in_flight or order.state in {OrderState.PENDING, *_UNSHOWN}):
             self._set(blind_until_ms=Ms(self.now_ms + self.policy.visibility_ms))
         # Nor of the time since a row was taken in: a list that lags may still show what was before it.
         view = None if order.view is None else evolve(order.view, taken_ms=self.now_ms)

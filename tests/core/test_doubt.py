@@ -343,7 +343,15 @@ def test_restart_forgets_the_flight_and_gives_the_exchange_time_to_show_it():
     assert START_MS + 1 == order.last_sent_ms
 
 
-@pytest.mark.parametrize("facts,blind", [((SENT, ACCEPTED), True), ((SENT, NEW), True), ((SENT, NEW, ACCEPTED), False)])
+@pytest.mark.parametrize(
+    "facts,blind",
+    [
+        ((SENT, ACCEPTED), True),
+        ((SENT, NEW), True),
+        ((SENT, NEW, ACCEPTED), False),
+        ((SENT, NotExecuted(attempt=1, why="busy")), True),
+    ],
+)
 def test_restart_blinds_whatever_may_have_been_on_its_way(facts, blind):
     made = life(*facts)
     made.take(Restarted(), after_ms=5_000)

@@ -361,3 +361,19 @@ def test_list_holds_what_was_executed_before_the_exchanges_clock_went_back() -> 
         position_policy="alert",
     )
     assert None is play(plan).broken
+
+
+def test_absence_does_not_count_early_for_a_jump_of_our_clock_after_a_refusal_for_load() -> None:
+    plan = world(
+        736,
+        fault(900, "error", {"endpoint": "order/create"}, http_status=429, executed=True),
+        fault(900, "realtime_lag", count=None, ms=2_000),
+        fault(900, "history_lag", count=None, ms=2_000),
+        fault(900, "delay_push", count=None, ms=3_000),
+        Action(950, "crash", {"point": "performed", "nth": 1, "down_ms": 50, "lost_commits": 0, "offset_ms": 60_000}),
+        submit(1_000, qty="0.006", order_type="Limit", price="94935.0"),
+        length_ms=6_000,
+        entry="rest",
+        max_age_s=3.0,
+    )
+    assert None is play(plan).broken

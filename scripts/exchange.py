@@ -30,9 +30,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--api-secret", default=API_SECRET)
     parser.add_argument("--seed", type=int, default=0, help="of IDs, fault probabilities and drawn delays")
     parser.add_argument("--instruments", type=Path, help="JSON: instruments-info rows with category and lastPrice")
-    parser.add_argument(
-        "--env", type=Path, metavar="FILE", help="write a router's environment, for a shell to read"
-    )
+    parser.add_argument("--env", type=Path, metavar="FILE", help="write a router's environment, for a shell to read")
     parser.add_argument("--limits", choices=("bybit", "none"), default="bybit")
     return parser.parse_args()
 

@@ -126,7 +126,7 @@ class Design:
     def stretch(self, on: str) -> list[Args]:
         """What makes a moment longer: those who would end it are slow."""
         deeds: list[Args] = []
-        if on in {"FILLED", "CANCELLED", "ERROR"} and self.chance(0.7):
+        if on in {"FILLED", "CANCELLED", "REJECTED", "ERROR"} and self.chance(0.7):
             deeds.append({"do": "hold", "actor": "portfolio", "ms": self.whole(500, 6_000)})
         if self.chance(0.3):
             deeds.append({"do": "hold", "actor": "order", "ms": self.one((5, 300, 3_000))})

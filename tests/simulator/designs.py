@@ -63,6 +63,7 @@ class Designs(Design):
             (self.after_the_end, 2),
             (self.impatient, 2),
             (self.unsent, 2),
+            (self.believed_refused, 2),
             (self.crowded, 2),
             (self.twin, 1),
             (self.rejected_late, 2),
@@ -270,6 +271,23 @@ class Designs(Design):
             {"do": "hold", "actor": "gateway", "ms": self.whole(2_500, 6_000)},
             {"do": fails, "after_ms": 5},
         )
+
+    def believed_refused(self) -> None:
+        """A create is refused for load, and was executed; its second try grows too old and never leaves."""
+        on = self.one(("ACKNOWLEDGED", "PARTIAL_FILL", "FILLED", "CANCELLED", "CLOSED"))
+        self.submit_for("FILLED" if on == "CLOSED" else on)
+        self.config |= {"entry": "rest", "max_tries": 5, "recv_window_ms": 2_000, "visibility_s": 4.0, "max_age_s": 3.0}
+        self.config["spread_ms"] = min(self.config["spread_ms"], 40)
+        self.arm("error", {"endpoint": "order/create"}, {"http_status": 429, "executed": True})
+        # Nothing tells of it before the second try waits; should that one leave, nobody could have known better.
+        self.arm("delay_push", {}, {"ms": self.whole(600, 3_000)}, 8)
+        for name in ("realtime_lag", "history_lag"):
+            self.arm(name, {}, {"ms": 2_000}, 12)
+        waits: Args = {"do": "hold", "actor": "gateway", "ms": self.whole(3_000, 6_000)}
+        self.wait("SUBMITTED nothing_found", {"do": "deny"}, waits)
+        self.wait(on, {"do": "hold", "actor": "portfolio", "ms": self.one((0, 8_000))})
+        if on in {"PARTIAL_FILL", "CANCELLED"} and self.chance(0.5):
+            self.moves()
 
     def rejected_late(self) -> None:
         """The exchange takes an order and rejects it later, perhaps after a part of it was executed."""

@@ -50,6 +50,9 @@ class SimPool:
         self.in_flight = 0
 
     def room(self, call: Call) -> bool:
+        if self._net.kernel.held.get("gateway", 0) > self._net.kernel.now_ms:
+            # Whoever holds the gateway wants calls to wait there.
+            return False
         kept = 1 if isinstance(call, CreateOrder) and self._size > 1 else 0
         return self.in_flight < self._size - kept
 

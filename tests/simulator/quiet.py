@@ -51,7 +51,8 @@ def one_order_or_one_denial(laws: Laws) -> None:
             require(world.journal_failed, "one_order_or_one_denial", f"signal {n}: neither an order nor a denial")
             continue
         count = there.get(link_id, 0)
-        require(count <= 1 or splits, "one_order_or_one_denial", f"signal {n}: {count} orders at the exchange")
+        ours_there = count - len(world.twins.get(link_id, ()))
+        require(ours_there <= 1 or splits, "one_order_or_one_denial", f"signal {n}: {count} orders at the exchange")
         if entry.state == "DENIED":
             body = orjson.loads(entry.body)
             require(body.get("deny_reason"), "one_order_or_one_denial", f"signal {n}: denied without a reason")

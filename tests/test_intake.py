@@ -261,10 +261,14 @@ def test_threads_note_commit_and_read_and_every_batch_is_there_once(journal: Jou
 # Who looks, who comes after
 
 
-@given(several=st.lists(batches, max_size=6), folded=st.integers(min_value=0, max_value=6))
+@given(
+    several=st.lists(batches, max_size=6),
+    folded=st.integers(min_value=0, max_value=6),
+    foreign=st.lists(st.booleans(), min_size=12, max_size=12),
+)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 def test_a_viewer_reads_what_is_noted_as_if_the_tables_had_it(
-    tmp_path: Path, several: list[Batch], folded: int
+    tmp_path: Path, several: list[Batch], folded: int, foreign: list[bool]
 ) -> None:
     keys = [key_of(execution) for batch in several for execution in batch.executions]
     assume(len({key_of(EXECUTION), *keys}) == 1 + len(keys))
@@ -272,8 +276,15 @@ def test_a_viewer_reads_what_is_noted_as_if_the_tables_had_it(
     with Journal.open(path, 1) as journal:
         unparked = [key for batch in several for key in batch.unparked]
         parked = tuple(evolve(PARKED, **attrs.asdict(key)) for key in unparked)
-        first = Batch(at_ms=0, records=(FACT,), order=ORDER, executions=(EXECUTION,), parked=(PARKED, *parked))
-        journal.commit(first)
+        # Accounted as another hand's before, and claimed by a note.
+        noted = (execution for batch in several for execution in batch.executions)
+        known = [
+            evolve(execution, order_link_id="", position_idx=0)
+            for execution, was in zip(noted, foreign, strict=False)
+            if was
+        ]
+        first = Batch(at_ms=0, records=(FACT,), order=ORDER, parked=(PARKED, *parked))
+        journal.commit(evolve(first, executions=(EXECUTION, *known)))
         for number, batch in enumerate(several):
             journal.note(batch)
             if number == folded:

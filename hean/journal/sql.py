@@ -173,9 +173,21 @@ BESIDE: Final = frozenset({MARK, COMMAND, PENDING, EPOCH, POSITIONS})
 """Reading of these need not wait for what is noted: that never touches them."""
 
 
+_CLAIM: Final = ("order_link_id", "position_idx")
+_SAME_EXECUTION: Final = (
+    "known.category = noted.category AND known.symbol = noted.symbol AND known.exec_id = noted.exec_id"
+)
+
+
 def _noted(entry: type[attrs.AttrsInstance], path: str) -> str:
     """The parts of an entry that stands at that path of a noted batch, as its columns."""
     return ", ".join(f"json_extract({path}[{place}]') AS {name}" for place, name in enumerate(names_of(entry)))
+
+
+def _claimed() -> str:
+    """The columns of an execution that was accounted as foreign, and that an order's note claims: see PUT_EXECUTION."""
+    names = names_of(ExecutionEntry)
+    return ", ".join(f"{'noted' if name in _CLAIM else 'known'}.{name} AS {name}" for name in names)
 
 
 def _columns(entry: type[attrs.AttrsInstance]) -> str:
@@ -204,15 +216,22 @@ NOTED_VIEWS: Final = (
     SELECT ifnull((SELECT rowid FROM main.orders AS known WHERE known.order_link_id = noted.order_link_id),
         (SELECT ifnull(max(rowid), 0) FROM main.orders) + seq) AS rowid, {_columns(OrderEntry)}
     FROM noted_orders AS noted""",  # noqa: S608
+    f"""CREATE TEMP VIEW noted_executions AS
+    SELECT intake.seq AS seq_noted, key, {_noted(ExecutionEntry, "value, '$")}
+    FROM main.intake, json_each(batch, '$[4]')""",  # noqa: S608 - names of our own classes
+    # Those that no order had claimed, those that one has claimed by a note, and those that are new.
     f"""CREATE TEMP VIEW executions AS
-    SELECT rowid AS rowid, {_columns(ExecutionEntry)} FROM main.executions
+    SELECT rowid AS rowid, {_columns(ExecutionEntry)} FROM main.executions AS known
+    WHERE order_link_id != '' OR NOT EXISTS (SELECT 1 FROM noted_executions AS noted
+        WHERE {_SAME_EXECUTION} AND noted.order_link_id != '')
+    UNION ALL
+    SELECT known.rowid AS rowid, {_claimed()}
+    FROM noted_executions AS noted JOIN main.executions AS known ON {_SAME_EXECUTION}
+    WHERE known.order_link_id = '' AND noted.order_link_id != ''
     UNION ALL
     SELECT (SELECT ifnull(max(rowid), 0) FROM main.executions) + row_number() OVER (ORDER BY seq_noted, key) AS rowid,
-        {_columns(ExecutionEntry)} FROM (
-        SELECT intake.seq AS seq_noted, key, {_noted(ExecutionEntry, "value, '$")}
-        FROM main.intake, json_each(batch, '$[4]')) AS noted
-    WHERE NOT EXISTS (SELECT 1 FROM main.executions AS known WHERE known.category = noted.category
-        AND known.symbol = noted.symbol AND known.exec_id = noted.exec_id)""",  # noqa: S608
+        {_columns(ExecutionEntry)} FROM noted_executions AS noted
+    WHERE NOT EXISTS (SELECT 1 FROM main.executions AS known WHERE {_SAME_EXECUTION})""",  # noqa: S608
     f"""CREATE TEMP VIEW parked AS
     SELECT rowid AS rowid, {_columns(ParkedEntry)} FROM main.parked
     WHERE NOT EXISTS (SELECT 1 FROM main.intake, json_each(batch, '$[5]') WHERE json_extract(value, '$[0]') = category

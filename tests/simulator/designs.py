@@ -61,6 +61,7 @@ class Designs(Design):
             (self.refused_while_asked, 2),
             (self.decided_too_soon, 2),
             (self.after_the_end, 2),
+            (self.let_go_meanwhile, 1),
             (self.impatient, 2),
             (self.unsent, 2),
             (self.believed_refused, 2),
@@ -250,6 +251,14 @@ class Designs(Design):
             self.arm("overfill", {}, {"apart_ms": self.one((1, 30, 900, 4_000))})
         if self.chance(0.3):
             self.arm("duplicate_push", {"topic": "execution"}, {}, 3)
+
+    def let_go_meanwhile(self) -> None:
+        """Something is executed after the end, and waits for an actor that is slow when its settled order is let go."""
+        self.submit("part")
+        late = {"ms": self.whole(300, 2_500), "qty": "0.002", "order_push": self.chance(0.4)}
+        self.arm("late_fill", {}, late)
+        self.at("cancel", {"n": self.n}, self.whole(50, 1_500))
+        self.wait("CLOSED", {"do": "hold", "actor": "order", "ms": self.whole(2_000, 5_000)})
 
     def impatient(self) -> None:
         """A create that was refused is to be tried again later, and something else happens before."""

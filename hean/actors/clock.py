@@ -44,7 +44,7 @@ class ExchangeClock:
         self._local_ms = local_ms
         self._max_drift_ms = max_drift_ms
         self._clock = clock.Clock()
-        # Of the newest sample's time: every order asks for it several times, and age changes no sample's rank.
+        # The best as of the newest sample: every order asks for it several times, and age alone hardly changes which.
         self._offset_ms = 0
         self._first: tuple[int, int] | None = None
         self.finding: clock.ClockFinding | None = None

@@ -95,12 +95,8 @@ class Clock:
         best = self.best(now_ms)
         return None if best is None else self._width(best, now_ms)
 
-    def corrected(self, now_ms: Ms) -> Ms:
-        """Return the exchange's time, as well as we know it; our own while nothing is known."""
-        return Ms(now_ms + self.offset_ms(now_ms))
-
     def finding(self, now_ms: Ms) -> ClockFinding | None:
-        """Return what stands against trusting `corrected` and our own clock now; None where all is well."""
+        """Return what stands against trusting `offset_ms` and our own clock now; None where all is well."""
         width = self.uncertainty_ms(now_ms)
         if width is None:
             return ClockFinding.UNKNOWN
